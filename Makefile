@@ -1,0 +1,50 @@
+# Everything a person does with this checkout. `make help` lists it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS ?=
+SECONDS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all check bench lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
+
+install: $(VENV)/.installed  ## .venv with tradelake and the development tools (EXTRAS=… adds an extra)
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "tradelake needs Python 3.11 or later; name one with make PYTHON=…" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install  ## market simulator and the whole pipeline until Ctrl-C (SECONDS=20 stops by itself)
+	@$(BIN)/tradelake demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: install  ## every test this machine can run
+	$(BIN)/python -m pytest -m 'not long'
+
+test-all: install  ## and the long runs
+	$(BIN)/python -m pytest
+
+check: install  ## format, lint, types, layers
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install  ## the figures, measured here and now
+	$(BIN)/python -m bench
+
+lock:  ## pins the requirements anew, with hashes
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --allow-unsafe --no-header -o requirements/base.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --allow-unsafe --no-header --extra dev -c requirements/base.txt -o requirements/dev.txt pyproject.toml
+
+clean:  ## removes what the build made (not .tradelake, which is your data)
+	rm -rf $(VENV) build src/*.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache

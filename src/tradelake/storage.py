@@ -1,0 +1,195 @@
+"""Objects by key, on disk. (On S3 the same interface comes with the AWS extra.)
+
+What every storage promises: a put is whole or not at all, and durable when it returns;
+a create-only put lets exactly one writer win; keys never leave the root.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from tradelake.errors import LeaseHeld, ObjectExists, ObjectMissing, StorageError
+
+_TEMPORARY = ".tmp-"
+
+
+class Storage(Protocol):
+    """A place for objects. Keys are relative, `/`-separated."""
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+        """Writes an object whole and durably; with create, raises ObjectExists if it is there."""
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes; raises ObjectMissing."""
+
+    def exists(self, key: str) -> bool:
+        """Whether the object is there."""
+
+    def size(self, key: str) -> int:
+        """The object's length in bytes; raises ObjectMissing."""
+
+    def list(self, prefix: str = "") -> list[str]:
+        """The keys of all objects below the folder `prefix`, however deep, sorted."""
+
+    def children(self, prefix: str = "") -> list[str]:
+        """The names (not keys) of the objects and folders directly in the folder, sorted."""
+
+    def delete(self, key: str) -> None:
+        """Deletes an object; one that is not there is no error."""
+
+    def url(self, key: str) -> str:
+        """The address under which DuckDB and Arrow open the object themselves."""
+
+    def lock(self, key: str, holder: str) -> contextlib.AbstractContextManager[None]:
+        """Holds a lock for the length of the context; raises LeaseHeld naming the holder."""
+
+
+class LocalStorage:
+    """Objects as files below one folder.
+
+    A put writes a temporary file beside the target, syncs it, and links or renames it into place,
+    then syncs the folder: after a power cut the object is there whole, or not there.
+    """
+
+    def __init__(self, root: str | Path, *, sync: bool = True) -> None:
+        self.root = Path(root).absolute()
+        self._sync = sync
+        self._known_folders: set[Path] = set()
+
+    def put(self, key: str, data: bytes, *, create: bool = False) -> None:
+        path = self._path(key)
+        temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+        try:
+            self._make_folder(path.parent)
+            try:
+                self._write(temporary, data)
+            except FileNotFoundError:  # the folder was removed since we made it
+                self._known_folders.discard(path.parent)
+                self._make_folder(path.parent)
+                self._write(temporary, data)
+            if create:
+                os.link(temporary, path)
+                temporary.unlink()
+            else:
+                os.replace(temporary, path)
+            self._sync_folder(path.parent)
+        except FileExistsError as error:
+            temporary.unlink(missing_ok=True)
+            raise ObjectExists(f"{path} is already there") from error
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise StorageError(f"can't write {path}: {error.strerror or error}") from error
+
+    def _write(self, path: Path, data: bytes) -> None:
+        with open(path, "xb", buffering=0) as file:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+            if self._sync:
+                os.fsync(file.fileno())
+
+    def get(self, key: str) -> bytes:
+        path = self._path(key)
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ObjectMissing(f"{path} is not there") from error
+        except OSError as error:
+            raise StorageError(f"can't read {path}: {error.strerror or error}") from error
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def size(self, key: str) -> int:
+        path = self._path(key)
+        try:
+            return path.stat().st_size
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ObjectMissing(f"{path} is not there") from error
+
+    def list(self, prefix: str = "") -> list[str]:
+        top = self._path(prefix) if prefix else self.root
+        keys = []
+        for folder, _, names in os.walk(top):
+            relative = Path(folder).relative_to(self.root).as_posix()
+            lead = "" if relative == "." else relative + "/"
+            keys += [lead + name for name in names if not name.startswith(_TEMPORARY)]
+        return sorted(keys)
+
+    def children(self, prefix: str = "") -> list[str]:
+        top = self._path(prefix) if prefix else self.root
+        try:
+            return sorted(name for name in os.listdir(top) if not name.startswith(_TEMPORARY))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise StorageError(f"can't list {top}: {error.strerror or error}") from error
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        try:
+            path.unlink(missing_ok=True)
+        except NotADirectoryError:
+            return
+        except OSError as error:
+            raise StorageError(f"can't delete {path}: {error.strerror or error}") from error
+
+    def url(self, key: str) -> str:
+        return str(self._path(key))
+
+    @contextlib.contextmanager
+    def lock(self, key: str, holder: str) -> Iterator[None]:
+        """An operating-system lock: free the moment its holder dies, however it dies."""
+        path = self._path(key)
+        try:
+            self._make_folder(path.parent)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StorageError(f"can't lock {path}: {error.strerror or error}") from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held_by = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
+                raise LeaseHeld(
+                    f"{path.parent} is being written by {held_by or 'another process'}; "
+                    "stop it, or wait until it is done"
+                ) from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, holder.encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if any(part in ("", ".", "..") or "\0" in part for part in parts):
+            raise StorageError(f"{key!r} is not a key below {self.root}")
+        return self.root.joinpath(*parts)
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder in self._known_folders:
+            return
+        missing = []
+        above = folder
+        while not above.is_dir():
+            missing.append(above)
+            above = above.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        for made in missing:
+            self._sync_folder(made.parent)
+        self._known_folders.add(folder)
+
+    def _sync_folder(self, folder: Path) -> None:
+        if not self._sync:
+            return
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
