@@ -1,0 +1,340 @@
+"""Every setting there is: what it means, its bounds, its default and where its value came from.
+
+Strongest first: a command's flags, `TRADELAKE_*` variables, `tradelake.toml` in the home, defaults.
+No setting is a secret. pydantic is slow to import: the command line imports this when needed.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+import warnings
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from tradelake.errors import UsageError
+
+ENV_PREFIX = "TRADELAKE_"
+HOME_VARIABLE = "TRADELAKE_HOME"
+DEFAULT_HOME = ".tradelake"
+FILE_NAME = "tradelake.toml"
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(ms|s|m|h|d)?")
+
+
+def parse_duration(value: object) -> float:
+    """Seconds of `90`, `90s`, `200ms`, `5m`, `1h` or `30d`; a bare number is seconds.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    match = None if isinstance(value, bool) else _DURATION.fullmatch(str(value).strip())
+    if not match:
+        raise ValueError(f"{value!r} is not a duration; write 90, 90s, 200ms, 5m, 1h or 30d")
+    number, unit = match.groups()
+    return float(number) / 1000 if unit == "ms" else float(number) * _UNITS[unit or "s"]
+
+
+def duration_text(seconds: float) -> str:
+    """The shortest text that `parse_duration` reads back: 86400.0 is `1d`, 90.0 `90s`."""
+    for unit in ("d", "h", "m"):
+        count, rest = divmod(seconds, _UNITS[unit])
+        if count and not rest:
+            return f"{count:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def _rate(value: object) -> str:
+    try:
+        rate = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError(f"{value!r} is not a decimal number") from None
+    if not (rate.is_finite() and 0 <= rate < 1):
+        raise ValueError(f"{value!r} is not a rate from 0 to below 1 (0.001 is 0.1 %)")
+    return format(rate, "f")
+
+
+PUBLISHED_TAKER_RATES: Mapping[str, str] = {
+    "Binance": "0.001",
+    "Bitfinex": "0.002",
+    "Coinbase": "0.006",
+    "FTX": "0.0007",
+    "Kraken": "0.004",
+    "OKX": "0.001",
+}
+"""Each exchange's own fee page, spot, lowest tier, taker (FTX: as of its last day in 2022)."""
+
+
+def _with_published(value: object) -> object:
+    return {**PUBLISHED_TAKER_RATES, **value} if isinstance(value, Mapping) else value
+
+
+Seconds = Annotated[float, BeforeValidator(parse_duration)]
+Rate = Annotated[str, BeforeValidator(_rate)]
+Megabyte = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """The settings in force. Durations are seconds; as text 90, 90s, 200ms, 5m, 1h, 30d."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, validate_default=True
+    )
+
+    buffer_seconds: Seconds = Field(
+        0.2,
+        ge=0,
+        le=900,
+        description="Most seconds a change waits in delivery's buffer. Firehose's own bounds; the "
+        "default keeps freshness well under 2 s without an object for every change.",
+    )
+    buffer_bytes: int = Field(
+        5 * Megabyte,
+        ge=1,
+        le=128 * Megabyte,
+        description="Bytes of records that end a buffer early. Firehose's default and upper bound.",
+    )
+    commit_interval: Seconds = Field(
+        1.0,
+        ge=0,
+        le=3600,
+        description="Least seconds between two commits: a commit a second is as fresh as a reader "
+        "notices, and keeps the timeline short.",
+    )
+    list_every: Seconds = Field(
+        60.0,
+        ge=0,
+        description="Seconds between listings of the landing zone for objects others put there; "
+        "our own delivery hands its objects over without one.",
+    )
+    region: str = Field(
+        "us-east-1",
+        pattern=r"^[a-z]{2,}(-[a-z]+)+-[0-9]+$",
+        description="AWS region written into the embedded store's change records; AWS's default.",
+    )
+    batch_records: int = Field(
+        250_000,
+        ge=1,
+        description="Most records folded into one commit: bounds memory to some 500 MB.",
+    )
+    change_log_retention: Seconds = Field(
+        86400.0,
+        ge=0,
+        description="Seconds that delivered records stay in the change log, counted from their "
+        "arrival; as DynamoDB Streams, 24 hours. What is not delivered yet never expires.",
+    )
+    tombstone_retention: Seconds | None = Field(
+        None,
+        gt=0,
+        description="Seconds that the order of a deleted key is kept, counted from its commit; "
+        "none keeps it for good, so that a late record never brings a row back.",
+    )
+    replaced_files_retention: Seconds = Field(
+        300.0,
+        ge=300,
+        description="Seconds that replaced table files live on, so that no running query loses "
+        "them: a query's own time limit.",
+    )
+    timeline_instants: int = Field(
+        100,
+        ge=10,
+        description="Commits kept on the active timeline, and reached by --as-of; beyond about a "
+        "hundred, opening the table begins to cost.",
+    )
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=1024,
+        description="Threads for folding and queries; the machine's processors.",
+    )
+    memory_limit: str = Field(
+        "1GB",
+        pattern=r"(?i)^[0-9]+(\.[0-9]+)?\s*[KMGT]i?B$",
+        description="Most memory DuckDB may use in folding, and in one query; leaves a 2 GB "
+        "machine room for the rest.",
+    )
+    thresholds_file: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
+        None,
+        description="A TOML file that replaces the packaged thresholds; in tradelake.toml relative "
+        "to that file.",
+    )
+    taker_rates: Annotated[dict[str, Rate], BeforeValidator(_with_published)] = Field(
+        default_factory=lambda: dict(PUBLISHED_TAKER_RATES),
+        description="Taker fee per exchange as a decimal fraction, for dumps that carry no fee; "
+        "those not named here keep the published rate.",
+    )
+    default_taker_rate: Rate = Field(
+        "0.001", description="Taker fee of exchanges not in taker_rates; what most publish."
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], BeforeValidator(lambda v: str(v).lower())
+    ] = Field("info", description="Least severity that is logged to stderr.")
+
+    _home: Path = PrivateAttr(default=Path(DEFAULT_HOME))
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        """The folder of all state, absolute."""
+        return self._home
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """For `home` and each setting: `default`, `file …`, `environment …` or `flag --…`."""
+        return self._origins
+
+    def taker_rate(self, exchange: str) -> Decimal:
+        """The fraction of a trade's value that the exchange takes from the taker."""
+        return Decimal(self.taker_rates.get(exchange, self.default_taker_rate))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values come merged from `load`, which remembers where each was found."""
+        return (init_settings,)
+
+
+NAMES: tuple[str, ...] = tuple(Settings.model_fields)
+
+
+def load(home: str | Path | None = None, flags: Mapping[str, object] | None = None) -> Settings:
+    """The settings in force for a home; flags that are None were not given.
+
+    Raises:
+        UsageError: an unknown or impossible setting; the message says where it stands.
+    """
+    folder, home_origin = _find_home(home)
+    path = folder / FILE_NAME
+    text, from_file = _read_file(path)
+    values: dict[str, object] = {}
+    origins = dict.fromkeys(NAMES, "default") | {"home": home_origin}
+    for name, value in from_file.items():
+        values[name], origins[name] = value, f"file {path}"
+    for name, value in _read_environment().items():
+        values[name], origins[name] = value, f"environment {ENV_PREFIX}{name.upper()}"
+    for name, value in _known_flags(flags or {}).items():
+        values[name], origins[name] = value, f"flag --{name.replace('_', '-')}"
+    try:
+        settings = Settings(**values)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise UsageError(_explain(error, origins, text)) from None
+    settings._home = folder
+    settings._origins = origins
+    return settings
+
+
+def _find_home(home: str | Path | None) -> tuple[Path, str]:
+    if home is not None:
+        if not str(home):
+            raise UsageError("--home is empty; name a folder")
+        return Path(home).expanduser().absolute(), "flag --home"
+    if variable := os.environ.get(HOME_VARIABLE):
+        return Path(variable).expanduser().absolute(), f"environment {HOME_VARIABLE}"
+    return Path(DEFAULT_HOME).absolute(), "default"
+
+
+def _read_file(path: Path) -> tuple[str, dict[str, object]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return "", {}
+    except OSError as error:
+        raise UsageError(f"can't read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UsageError(f"{path}, line {line}: not UTF-8 text") from None
+    try:
+        values = tomllib.loads(text, parse_float=Decimal)  # rates never pass through binary floats
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(_broken_toml(path, text, error)) from None
+    for name in values:
+        if name not in NAMES:
+            raise UsageError(
+                f"{path}, line {_line_of(name, text)}: there is no setting {name!r}"
+                f"{_suggestion(name)}; `tradelake config` lists them"
+            )
+    thresholds = values.get("thresholds_file")
+    if isinstance(thresholds, str):
+        values["thresholds_file"] = path.parent / thresholds
+    return text, values
+
+
+def _broken_toml(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
+    match = re.search(r"^(.*) \(at line (\d+), column \d+\)$", str(error), re.DOTALL)
+    what, line = match.groups() if match else (str(error).split(" (at ")[0], text.count("\n") + 1)
+    return f"{path}, line {line}: not TOML: {what}"
+
+
+def _read_environment() -> dict[str, object]:
+    prefixed = [name for name in os.environ if name.upper().startswith(ENV_PREFIX)]
+    for variable in prefixed:
+        name = variable[len(ENV_PREFIX) :].lower()
+        if variable.upper() == HOME_VARIABLE or name in NAMES:
+            continue
+        if near := _nearest(name):
+            raise UsageError(
+                f"environment {variable}: there is no such setting; "
+                f"did you mean {ENV_PREFIX}{near.upper()}?"
+            )
+        # Not like any setting: another program's, or another version's, and no reason to refuse.
+        warnings.warn(f"environment {variable} is no setting of tradelake", stacklevel=3)
+    try:
+        return EnvSettingsSource(Settings)()
+    except SettingsError:
+        raise UsageError(
+            f"environment {ENV_PREFIX}TAKER_RATES: not a JSON object; "
+            'write for example {"Binance": "0.00075"}'
+        ) from None
+
+
+def _known_flags(flags: Mapping[str, object]) -> dict[str, object]:
+    unknown = [name for name in flags if name not in NAMES]
+    if unknown:
+        raise UsageError(f"there is no setting {unknown[0]!r}{_suggestion(unknown[0])}")
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str], text: str) -> str:
+    first: Any = error.errors()[0]
+    name = str(first["loc"][0])
+    where = origins[name]
+    if where.startswith("file "):
+        where = f"{where.removeprefix('file ')}, line {_line_of(name, text)}"
+    what = first["msg"].removeprefix("Value error, ")
+    inner = "".join(f".{part}" for part in first["loc"][1:] if isinstance(part, str))
+    shown = "" if "is not a" in what else f", not {str(first['input'])[:80]!r}"
+    return f"{where}: {name}{inner}: {what[:1].lower()}{what[1:]}{shown}"
+
+
+def _line_of(name: str, text: str) -> int:
+    key = rf"""^\s*\[?\s*["']?{re.escape(name)}["']?\s*[\].=]"""
+    match = re.search(key, text, re.MULTILINE)
+    return text.count("\n", 0, match.end()) + 1 if match else 1
+
+
+def _nearest(name: str) -> str | None:
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), NAMES, n=1, cutoff=0.7)
+    return near[0] if near else None
+
+
+def _suggestion(name: str) -> str:
+    near = _nearest(name)
+    return f"; did you mean {near!r}?" if near else ""
