@@ -32,11 +32,11 @@ class Storage(Protocol):
     def size(self, key: str) -> int:
         """The object's length in bytes; raises ObjectMissing."""
 
-    def list(self, prefix: str = "") -> list[str]:
-        """The keys of all objects below the folder `prefix`, however deep, sorted."""
-
     def children(self, prefix: str = "") -> list[str]:
         """The names (not keys) of the objects and folders directly in the folder, sorted."""
+
+    def list(self, prefix: str = "") -> list[str]:
+        """The keys of all objects below the folder `prefix`, however deep, sorted."""
 
     def delete(self, key: str) -> None:
         """Deletes an object; one that is not there is no error."""
@@ -112,15 +112,6 @@ class LocalStorage:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ObjectMissing(f"{path} is not there") from error
 
-    def list(self, prefix: str = "") -> list[str]:
-        top = self._path(prefix) if prefix else self.root
-        keys = []
-        for folder, _, names in os.walk(top):
-            relative = Path(folder).relative_to(self.root).as_posix()
-            lead = "" if relative == "." else relative + "/"
-            keys += [lead + name for name in names if not name.startswith(_TEMPORARY)]
-        return sorted(keys)
-
     def children(self, prefix: str = "") -> list[str]:
         top = self._path(prefix) if prefix else self.root
         try:
@@ -129,6 +120,15 @@ class LocalStorage:
             return []
         except OSError as error:
             raise StorageError(f"can't list {top}: {error.strerror or error}") from error
+
+    def list(self, prefix: str = "") -> list[str]:
+        top = self._path(prefix) if prefix else self.root
+        keys = []
+        for folder, _, names in os.walk(top):
+            relative = Path(folder).relative_to(self.root).as_posix()
+            lead = "" if relative == "." else relative + "/"
+            keys += [lead + name for name in names if not name.startswith(_TEMPORARY)]
+        return sorted(keys)
 
     def delete(self, key: str) -> None:
         path = self._path(key)
