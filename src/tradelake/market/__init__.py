@@ -1,1 +1,1 @@
-
+"""Where trades come from: a simulated market, and dumps of real ones."""
