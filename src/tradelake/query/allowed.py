@@ -1,0 +1,64 @@
+"""The parts of SQL that are let through, by sqlglot's names. What is not here is refused by name.
+
+Each function here gives Trino's value on DuckDB, as it is or as `translate.py` rewrites it.
+Deny-lists age badly: every release of an engine brings functions that read files.
+"""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+STRUCTURE = _words(
+    """
+    select from join where group having order ordered limit offset fetch qualify with cte
+    union intersect except subquery values tuple table tablealias alias aliases column identifier
+    star literal boolean null paren distinct lateral unnest tablesample
+    and or not eq neq nullsafeeq nullsafeneq gt gte lt lte add sub mul div mod neg
+    between in is like escape exists any all case if cast trycast datatype datatypeparam
+    interval var dpipe concat bracket array lambda attimezone limitoptions
+    jsonpath jsonpathroot jsonpathkey jsonpathsubscript
+    window windowspec filter withingroup groupingsets cube rollup grouping dot
+    """
+)
+
+FUNCTIONS = _words(
+    """
+    count sum avg min max countif approxdistinct argmax argmin arrayagg stddev stddevpop stddevsamp
+    variance variancepop corr covarpop covarsamp logicaland logicalor anyvalue approxquantile
+    groupconcat
+    rownumber rank denserank ntile lag lead firstvalue lastvalue percentrank cumedist nthvalue
+    coalesce nullif greatest least
+    lower upper length substring trim strposition replace split startswith pad
+    regexplike regexpextract regexpreplace chr
+    abs ceil floor round sqrt cbrt exp ln log pow sign pi rand
+    currenttimestamp currentdate timestamptrunc datetrunc datediff dateadd extract
+    year month day hour minute second dayofweekiso weekofyear quarter date
+    timetostr strtotime fromiso8601timestamp fromiso8601date unixtotime timetounix
+    arraysize arraycontains arraytostring transform arrayfilter generateseries arraymax arraymin
+    arraydistinct jsonextract jsonextractscalar parsejson
+    """
+)
+
+TYPES = _words(
+    """
+    BOOLEAN TINYINT SMALLINT INT BIGINT FLOAT DOUBLE DECIMAL VARCHAR CHAR TEXT DATE TIME
+    TIMESTAMP TIMESTAMPTZ JSON ARRAY
+    """
+)
+
+WRITTEN_AS = {
+    "anonymous": "",
+    "version": "FOR TIMESTAMP/VERSION AS OF (use --as-of)",
+    "into": "INTO",
+    "lock": "FOR UPDATE",
+    "pivot": "PIVOT",
+    "parameter": "a parameter",
+    "placeholder": "a ? parameter",
+    "sessionparameter": "a session variable",
+    "matchrecognize": "MATCH_RECOGNIZE",
+    "hint": "a hint",
+    "intdiv": "//",
+    "columns": "COLUMNS",
+}
+"""How users know constructs whose names in the tree would tell them nothing."""

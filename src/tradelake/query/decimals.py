@@ -1,0 +1,123 @@
+"""Products, quotients and averages of decimals, exact as in Trino.
+
+DuckDB would divide in binary floats, and overflow in products beyond 18 digits.
+Trino: a * b has the scale s1 + s2, a / b the scale max(s1, s2), avg(decimal(p,s)) is
+decimal(p,s); both of these rounded half up
+(trino.io/docs/current/language/types.html, functions/decimal.html).
+"""
+
+import re
+from collections.abc import Callable
+
+import sqlglot
+from sqlglot import exp
+
+TypeOf = Callable[[exp.Expression, exp.Select], str | None]
+"""Asks the engine for an expression's DuckDB type within a SELECT; None where it can't tell."""
+
+MACROS = (
+    "CREATE MACRO _tl_unscaled(x) AS CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT)",
+    "CREATE MACRO _tl_round_div(a, b) AS CASE WHEN (a < 0) <> (b < 0) THEN -1 ELSE 1 END"
+    " * ((2 * abs(a) + abs(b)) // (2 * abs(b)))",
+)
+"""What the rewritten queries call. Through text, since x * 10^s would leave DECIMAL(38)."""
+
+_DIGITS = {"TINYINT": 3, "SMALLINT": 5, "INTEGER": 10, "BIGINT": 19, "HUGEINT": 38}
+
+
+def exact_decimals(tree: exp.Expression, type_of: TypeOf) -> None:
+    """Rewrites products, quotients and averages whose operands the engine knows to be decimals."""
+    wanted = [
+        node for node in tree.walk(bfs=False) if isinstance(node, exp.Mul | exp.Div | exp.Avg)
+    ]
+    for node in reversed(wanted):  # inner ones first: outer types follow from them
+        select = node.find_ancestor(exp.Select)
+        if select is None:
+            continue
+        if isinstance(node, exp.Avg):
+            _average(node, select, type_of)
+        elif isinstance(node, exp.Mul):
+            _multiply(node, select, type_of)
+        else:
+            _divide(node, select, type_of)
+
+
+def _multiply(node: exp.Mul, select: exp.Select, type_of: TypeOf) -> None:
+    if (shapes := _shapes(node, select, type_of)) is None:
+        return
+    (p1, s1), (p2, _) = shapes
+    if (precision := min(38, p1 + p2)) > 18:
+        wide = exp.DataType.build(f"DECIMAL({precision}, {s1})", dialect="duckdb")
+        node.set("this", exp.Cast(this=node.this.copy(), to=wide))
+
+
+def _divide(node: exp.Div, select: exp.Select, type_of: TypeOf) -> None:
+    if (shapes := _shapes(node, select, type_of)) is None:
+        return
+    (p1, s1), (_, s2) = shapes
+    scale = max(s1, s2)
+    precision = min(38, p1 + s2 + max(0, s2 - s1))
+    up = 10 ** (s2 + scale - s1)
+    quotient = f"_tl_round_div(_tl_unscaled(a) * CAST('{up}' AS HUGEINT), _tl_unscaled(b))"
+    node.replace(_build(quotient, precision, scale, a=node.this, b=node.expression))
+
+
+def _shapes(
+    node: exp.Binary, select: exp.Select, type_of: TypeOf
+) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Precision and scale of both sides where one is a decimal and neither a float."""
+    names = [type_of(side, select) for side in (node.this, node.expression)]
+    left, right = map(_shape, names)
+    if left is None or right is None or not any("DECIMAL" in str(name) for name in names):
+        return None
+    return left, right
+
+
+def _average(node: exp.Avg, select: exp.Select, type_of: TypeOf) -> None:
+    operand = node.this
+    inner = operand.expressions[0] if isinstance(operand, exp.Distinct) else operand
+    name = type_of(inner, select)
+    shape = _shape(name) if name and name.startswith("DECIMAL") else None
+    if shape is None:
+        return
+    whole: exp.Expression = node
+    while isinstance(whole.parent, exp.Filter | exp.Window) and whole.parent.this is whole:
+        whole = whole.parent
+    total, count = whole.copy(), whole.copy()
+    total = _swap_average(total, exp.Sum)
+    count = _swap_average(count, exp.Count)
+    quotient = "_tl_round_div(_tl_unscaled(total), NULLIF(number, 0))"
+    whole.replace(_build(quotient, *shape, total=total, number=count))
+
+
+def _swap_average(whole: exp.Expression, by: type[exp.AggFunc]) -> exp.Expression:
+    inner = whole
+    while isinstance(inner, exp.Filter | exp.Window):
+        inner = inner.this
+    new = by(this=inner.this.copy())
+    if inner is whole:
+        return new
+    inner.replace(new)
+    return whole
+
+
+def _build(quotient: str, precision: int, scale: int, **parts: exp.Expression) -> exp.Expression:
+    unit = f"0.{'0' * (scale - 1)}1" if scale else "1"
+    text = (
+        f"CAST(CAST({quotient} AS DECIMAL(38, 0)) * "
+        f"CAST('{unit}' AS DECIMAL({max(scale, 1)}, {scale})) AS DECIMAL({precision}, {scale}))"
+    )
+    tree = sqlglot.parse_one(text, read="duckdb")
+    for column in list(tree.find_all(exp.Column)):
+        if column.name in parts and not column.table:
+            column.replace(exp.paren(parts[column.name].copy()))
+    return tree
+
+
+def _shape(name: str | None) -> tuple[int, int] | None:
+    if name is None:
+        return None
+    if name in _DIGITS:
+        return _DIGITS[name], 0
+    match = re.fullmatch(r"DECIMAL\((\d+),\s*(\d+)\)", name)
+    return (int(match[1]), int(match[2])) if match else None

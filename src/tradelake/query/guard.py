@@ -1,0 +1,125 @@
+"""What a query may touch, decided on its tree before any engine sees it.
+
+Every node must be of a kind in `allowed.py`, every table one of the catalog's or a WITH name.
+"""
+
+import difflib
+from collections.abc import Collection, Iterator
+
+from sqlglot import exp
+
+from tradelake.errors import QueryError
+from tradelake.query import allowed
+from tradelake.query.catalog import DATABASE
+
+AWS_CATALOG = "awsdatacatalog"
+"""The name Athena gives the Glue catalog; people paste it along."""
+
+
+def check(tree: exp.Expression, tables: Collection[str]) -> set[str]:
+    """Checks a query and ties its table names to the catalog's; returns the tables it reads.
+
+    Raises:
+        QueryError: a function, construct, type or table that is not let through, by its name.
+    """
+    used = set()
+    for node in list(tree.walk()):
+        _check_kind(node)
+        if isinstance(node, exp.DataType):
+            _check_type(node)
+        elif isinstance(node, exp.Star) and any(node.args.values()):
+            raise QueryError("* with EXCEPT, EXCLUDE, REPLACE or RENAME is not Athena's SQL")
+        elif isinstance(node, exp.Table):
+            if name := _tie(node, tables):
+                used.add(name)
+        elif isinstance(node, exp.Column) and node.args.get("db"):
+            _check_database(node)
+            node.set("db", None)
+            node.set("catalog", None)
+    return used
+
+
+def _check_kind(node: exp.Expression) -> None:
+    kind = node.key
+    if kind in allowed.STRUCTURE or kind in allowed.FUNCTIONS:
+        return
+    if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc):
+        raise QueryError(f"the function {_clip(str(node.name).lower())} is not available")
+    if known := allowed.WRITTEN_AS.get(kind):
+        raise QueryError(f"{known} is not available")
+    if isinstance(node, exp.Func):
+        raise QueryError(f"the function {node.sql_name().lower()} is not available")
+    raise QueryError(f"{kind.upper()} is not available in queries")
+
+
+def _check_type(node: exp.DataType) -> None:
+    name = node.this.name if isinstance(node.this, exp.DataType.Type) else str(node.this)
+    if name not in allowed.TYPES:
+        raise QueryError(f"the type {_clip(name.lower())} is not available")
+    if name == "DECIMAL" and not node.expressions:
+        # Trino reads decimal(38,0) in a cast and the literal's own digits in decimal '1.5'.
+        raise QueryError("write decimal with precision and scale, for example decimal(18,8)")
+
+
+def _tie(table: exp.Table, tables: Collection[str]) -> str | None:
+    """Makes a table's name the catalog's own; None for a WITH name."""
+    if not isinstance(table.this, exp.Identifier):
+        called = getattr(table.this, "name", "") or table.this.key
+        raise QueryError(f"the table function {_clip(str(called).lower())} is not available")
+    name: str = table.name.lower()
+    if not table.args.get("db") and name in _visible_with_names(table):
+        return None
+    _check_database(table)
+    if name not in tables:
+        near = difflib.get_close_matches(name, tables, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise QueryError(
+            f"there is no table {_clip(table.name)!r}{hint} "
+            f"(there are: {', '.join(sorted(tables))})"
+        )
+    if not table.alias:
+        table.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
+    table.set("this", exp.to_identifier(name, quoted=True))
+    table.set("db", exp.to_identifier(DATABASE, quoted=True))
+    table.set("catalog", None)
+    return name
+
+
+def _check_database(node: exp.Table | exp.Column) -> None:
+    if node.args.get("db") and node.text("db").lower() != DATABASE:
+        raise QueryError(
+            f"there is no database {_clip(node.text('db'))!r}; the lake's is {DATABASE}"
+        )
+    if node.args.get("catalog") and node.text("catalog").lower() != AWS_CATALOG:
+        raise QueryError(f"there is no catalog {_clip(node.text('catalog'))!r}")
+
+
+def _visible_with_names(node: exp.Expression) -> set[str]:
+    return {cte.alias.lower() for cte in visible_ctes(node)}
+
+
+def visible_ctes(node: exp.Expression) -> Iterator[exp.CTE]:
+    """The WITH tables that a name at this node may mean, inner ones first."""
+    below, above = node, node.parent
+    while above is not None:
+        if isinstance(above, exp.With):
+            for cte in above.expressions:
+                if cte is below and not above.args.get("recursive"):
+                    break
+                yield cte
+            below, above = above, above.parent  # its own query's WITH is this one: step over it
+        elif (own := with_of(above)) is not None and own is not below:
+            yield from own.expressions
+        if above is None:
+            break
+        below, above = above, above.parent
+
+
+def with_of(query: exp.Expression) -> exp.With | None:
+    """The WITH clause of a query, if it has one."""
+    found = query.args.get("with_") or query.args.get("with")
+    return found if isinstance(found, exp.With) else None
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "…"
