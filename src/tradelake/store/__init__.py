@@ -1,1 +1,1 @@
-
+"""Current transactions: what is true of each trade now."""
