@@ -1,5 +1,6 @@
 """What replay says about files and arguments that it can't use."""
 
+import contextlib
 import gzip
 import zipfile
 from decimal import Decimal
@@ -137,6 +138,20 @@ def test_a_damaged_zip(tmp_path):
     assert "damaged" in failed(path)
     path.write_bytes(whole.replace(b"60000.1", b"60000.2", 1))
     assert "damaged" in failed(path)
+
+
+@pytest.mark.parametrize("at", range(0, 250, 3))
+def test_a_zip_with_a_damaged_byte_is_refused_or_reads_as_before(tmp_path, at):
+    path = zipped(
+        tmp_path,
+        "BTCUSDT-trades-2024-08-é.csv",
+    )
+    whole = bytearray(path.read_bytes())
+    whole[at % len(whole)] ^= 0xF0
+    path.write_bytes(whole)
+    with contextlib.suppress(TradelakeError):
+        (trade,) = open_dump(path, pair="BTC/USDT").transactions()
+        assert trade.price == "60000.1"
 
 
 def test_an_encrypted_zip(tmp_path):

@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -73,12 +75,13 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
             if magic.startswith(_GZIP):
                 yield io.BufferedReader(gzip.GzipFile(fileobj=file))
             elif magic in _ZIPS:
-                archive = stack.enter_context(zipfile.ZipFile(file))
-                member = archive.open(_only_member(path, archive))
+                with _mangled_names():
+                    archive = stack.enter_context(zipfile.ZipFile(file))
+                    member = archive.open(_only_member(path, archive))
                 yield io.BufferedReader(cast(zipfile.ZipExtFile, member))
             else:
                 yield file
-        except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+        except (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
             raise TradelakeError(
                 f"{path} is damaged or cut short ({error}); download it again"
             ) from error
@@ -95,13 +98,22 @@ def published_names(path: Path) -> list[str]:
     with path.open("rb") as file:
         if file.read(4) not in _ZIPS:
             return names
-        with zipfile.ZipFile(file) as archive:
+        with _mangled_names(), zipfile.ZipFile(file) as archive:
             names.append(PurePosixPath(_only_member(path, archive).filename).name)
     return names
 
 
+@contextmanager
+def _mangled_names() -> Iterator[None]:
+    """What zipfile lets through when a name or number in a zip's directory is damaged."""
+    try:
+        yield
+    except (ValueError, struct.error) as error:
+        raise zipfile.BadZipFile(str(error)) from error
+
+
 def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    members = [member for member in archive.infolist() if not member.filename.endswith("/")]
     if len(members) != 1:
         raise UsageError(
             f"{path} is a zip of {len(members)} files; unpack it and replay the dumps one by one"
