@@ -1,1 +1,1 @@
-
+"""Change records in order, by position."""
