@@ -1,0 +1,135 @@
+"""sql, tables, describe, history: what is in the lake."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tradelake.cli.context import Shell, shell_of
+from tradelake.cli.output import Format, print_json, print_table, write_result
+
+if TYPE_CHECKING:
+    from tradelake.query import Catalog
+    from tradelake.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the group's commands."""
+    for command in (sql, tables, describe, history):
+        app.command()(command)
+
+
+def sql(
+    context: typer.Context,
+    query: Annotated[str, typer.Argument(help="The query; - reads it from stdin.")],
+    form: Annotated[
+        Format, typer.Option("--format", help="What to write: for people or for programs.")
+    ] = Format.TABLE,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="INSTANT", help="The lake as it was at this commit or time."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="INSTANT", help="Only rows committed after this instant."),
+    ] = None,
+) -> None:
+    """Ask the lake in Athena's SQL (Trino dialect), read-only.
+
+    \b
+    tradelake sql "select * from crypto.processed_crypto_txn limit 10"
+    tradelake sql --format csv "select * from crypto.pipeline_ledger" > ledger.csv
+    tradelake sql --format parquet "select * from crypto.hourly_trade_stats" > stats.parquet
+    tradelake sql --as-of 20251122200000000 "select count(*) from crypto.processed_crypto_txn"
+    tradelake sql - < query.sql
+    """
+    from tradelake.query import Engine
+
+    settings = shell_of(context).settings()
+    engine = Engine(
+        open_catalog(settings),
+        as_of=as_of,
+        since=since,
+        threads=settings.threads,
+        memory_limit=settings.memory_limit,
+    )
+    with engine:
+        write_result(engine.execute(sys.stdin.read() if query == "-" else query), form)
+
+
+def tables(context: typer.Context, as_json: Json = False) -> None:
+    """List the tables.
+
+    \b
+    tradelake tables
+    tradelake tables --json
+    """
+    found = sorted(_catalog(shell_of(context)).load())
+    if as_json:
+        print_json([{"table": name} for name in found])
+    else:
+        print_table(["table"], [[name] for name in found])
+
+
+def describe(
+    context: typer.Context,
+    table: Annotated[str, typer.Argument(help="A table, with or without crypto.")],
+    as_json: Json = False,
+) -> None:
+    """Show a table's columns and types.
+
+    \b
+    tradelake describe processed_crypto_txn
+    """
+    from tradelake.query.show import table as find
+
+    columns = find(_catalog(shell_of(context)).load(), table).columns
+    if as_json:
+        print_json([{"column": column.name, "type": column.type} for column in columns])
+    else:
+        print_table(["column", "type"], [[column.name, column.type] for column in columns])
+
+
+def history(
+    context: typer.Context,
+    table: Annotated[str, typer.Argument(help="A table, with or without crypto.")],
+    as_json: Json = False,
+) -> None:
+    """Show a table's timeline of commits, newest last.
+
+    \b
+    tradelake history processed_crypto_txn
+    """
+    from tradelake.query.show import table as find
+
+    catalog = _catalog(shell_of(context))
+    entries = [
+        {
+            "instant": entry.instant,
+            "action": entry.action,
+            "state": entry.state,
+            "rows_upserted": entry.rows_upserted,
+            "rows_deleted": entry.rows_deleted,
+            **(entry.details or {}),
+        }
+        for entry in catalog.history(find(catalog.load(), table).name)
+    ]
+    if as_json:
+        print_json(entries)
+        return
+    names = ["instant", "action", "state", "rows_upserted", "rows_deleted"]
+    print_table(names, [[entry[name] for name in names] for entry in entries])
+
+
+def _catalog(shell: Shell) -> "Catalog":
+    return open_catalog(shell.settings())
+
+
+def open_catalog(settings: "Settings") -> "Catalog":
+    """The catalog of the home's lake; raises UsageError where there is no such home."""
+    from tradelake.home import Home
+    from tradelake.query.lake import LakeCatalog
+
+    return LakeCatalog(Home(settings.home).require().storage)
