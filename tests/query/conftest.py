@@ -125,9 +125,3 @@ def catalog(tmp_path: Path) -> FixtureCatalog:
 @pytest.fixture
 def engine(catalog: FixtureCatalog) -> Engine:
     return Engine(catalog, threads=2, memory_limit="300MB", time_limit=20)
-
-
-def rows(engine: Engine, sql: str) -> list[tuple[object, ...]]:
-    """A query's rows as Python values."""
-    table = engine.execute(sql).table()
-    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))

@@ -47,6 +47,14 @@ TYPES = _words(
     """
 )
 
+ENGINE_WORDS = _words(
+    """
+    current_catalog current_database current_role current_schema current_schemas current_user
+    session_user user
+    """
+)
+"""Names that DuckDB answers by itself where no column has them: the process's, not the lake's."""
+
 WRITTEN_AS = {
     "anonymous": "",
     "version": "FOR TIMESTAMP/VERSION AS OF (use --as-of)",

@@ -45,10 +45,12 @@ def exact_decimals(tree: exp.Expression, type_of: TypeOf) -> None:
 def _multiply(node: exp.Mul, select: exp.Select, type_of: TypeOf) -> None:
     if (shapes := _shapes(node, select, type_of)) is None:
         return
-    (p1, s1), (p2, _) = shapes
+    (p1, s1), (p2, s2) = shapes
     if (precision := min(38, p1 + p2)) > 18:
-        wide = exp.DataType.build(f"DECIMAL({precision}, {s1})", dialect="duckdb")
-        node.set("this", exp.Cast(this=node.this.copy(), to=wide))
+        product = (
+            f"CAST(CAST(a AS DECIMAL({precision}, {s1})) * b AS DECIMAL({precision}, {s1 + s2}))"
+        )
+        node.replace(fill(product, a=node.this, b=node.expression))
 
 
 def _divide(node: exp.Div, select: exp.Select, type_of: TypeOf) -> None:
@@ -107,6 +109,11 @@ def _build(quotient: str, precision: int, scale: int, **parts: exp.Expression) -
         f"CAST(CAST({quotient} AS DECIMAL(38, 0)) * "
         f"CAST('{unit}' AS DECIMAL({max(scale, 1)}, {scale})) AS DECIMAL({precision}, {scale}))"
     )
+    return fill(text, **parts)
+
+
+def fill(text: str, **parts: exp.Expression) -> exp.Expression:
+    """A DuckDB expression in which the columns named as parts stand for them."""
     tree = sqlglot.parse_one(text, read="duckdb")
     for column in list(tree.find_all(exp.Column)):
         if column.name in parts and not column.table:

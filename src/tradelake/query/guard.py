@@ -32,10 +32,8 @@ def check(tree: exp.Expression, tables: Collection[str]) -> set[str]:
         elif isinstance(node, exp.Table):
             if name := _tie(node, tables):
                 used.add(name)
-        elif isinstance(node, exp.Column) and node.args.get("db"):
-            _check_database(node)
-            node.set("db", None)
-            node.set("catalog", None)
+        elif isinstance(node, exp.Column):
+            _check_column(node)
     return used
 
 
@@ -59,6 +57,15 @@ def _check_type(node: exp.DataType) -> None:
     if name == "DECIMAL" and not node.expressions:
         # Trino reads decimal(38,0) in a cast and the literal's own digits in decimal '1.5'.
         raise QueryError("write decimal with precision and scale, for example decimal(18,8)")
+
+
+def _check_column(node: exp.Column) -> None:
+    if not node.table and node.name.lower() in allowed.ENGINE_WORDS:
+        raise QueryError(f"{node.name.lower()} is not available")
+    if node.args.get("db"):
+        _check_database(node)
+        node.set("db", None)
+        node.set("catalog", None)
 
 
 def _tie(table: exp.Table, tables: Collection[str]) -> str | None:

@@ -6,12 +6,11 @@ Source of what Trino does: trino.io/docs/current/functions, and its language pag
 import re
 from collections.abc import Callable
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, UnsupportedError
 
 from tradelake.errors import QueryError
-from tradelake.query.decimals import TypeOf, exact_decimals
+from tradelake.query.decimals import TypeOf, exact_decimals, fill
 
 MAX_SEQUENCE = 10_000
 """Trino's own limit on the entries of a sequence; also what keeps memory bounded."""
@@ -71,15 +70,6 @@ def _call(name: str, *arguments: exp.Expression) -> exp.Expression:
     return exp.Anonymous(this=name, expressions=[argument.copy() for argument in arguments])
 
 
-def _template(text: str, **parts: exp.Expression) -> exp.Expression:
-    """A DuckDB expression in which the columns named as parts stand for them."""
-    tree = sqlglot.parse_one(text, read="duckdb")
-    for column in list(tree.find_all(exp.Column)):
-        if column.name in parts:
-            column.replace(exp.paren(parts[column.name].copy()))
-    return tree
-
-
 def _regexp_extract(node: exp.RegexpExtract) -> exp.Expression:
     """No match is null in Trino, an empty text in DuckDB."""
     text, pattern = node.this, node.expression
@@ -115,8 +105,8 @@ def _arg_most(node: exp.ArgMax | exp.ArgMin) -> exp.Expression:
 
 def _sequence(node: exp.GenerateSeries) -> exp.Expression:
     start, stop, step = node.args["start"], node.args["end"], node.args.get("step")
-    step = step or _template("CASE WHEN stop < start THEN -1 ELSE 1 END", start=start, stop=stop)
-    bounded = _template(
+    step = step or fill("CASE WHEN stop < start THEN -1 ELSE 1 END", start=start, stop=stop)
+    bounded = fill(
         f"CASE WHEN stop BETWEEN LEAST(start, start + {MAX_SEQUENCE - 1} * step) "
         f"AND GREATEST(start, start + {MAX_SEQUENCE - 1} * step) THEN stop "
         f"WHEN stop IS NULL OR start IS NULL THEN NULL "

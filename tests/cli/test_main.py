@@ -1,0 +1,177 @@
+"""The shell around commands: options anywhere, exit codes, one sentence for a failure."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from tradelake import __version__
+from tradelake.cli import main as cli
+from tradelake.errors import StorageError, UsageError
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("TRADELAKE_")]:
+        monkeypatch.delenv(name)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Makes the command `fail` that raises the error."""
+
+    def fail() -> None:
+        raise error
+
+    def build() -> typer.Typer:
+        app = typer.Typer(rich_markup_mode=None)
+        app.callback()(cli._everywhere)
+        app.command("fail")(fail)
+        return app
+
+    monkeypatch.setattr(cli, "build_app", build)
+
+
+@pytest.mark.parametrize(
+    ("given", "hoisted"),
+    [
+        (["sql", "x", "--home", "d", "--debug"], ["--home", "d", "--debug", "sql", "x"]),
+        (["sql", "--home=d", "x"], ["--home", "d", "sql", "x"]),
+        (["--home", "d", "sql"], ["--home", "d", "sql"]),
+        (["sql", "--", "--home", "d", "--debug"], ["sql", "--", "--home", "d", "--debug"]),
+        ([], []),
+    ],
+)
+def test_home_and_debug_may_stand_anywhere(given: list[str], hoisted: list[str]) -> None:
+    assert cli.hoist(given) == hoisted
+
+
+@pytest.mark.parametrize("given", [["sql", "--home"], ["--home", "", "sql"], ["--home", "--", "x"]])
+def test_home_without_a_folder_is_wrong_usage(given: list[str], capsys: Captured) -> None:
+    assert cli.run(given) == 2
+    assert capsys.readouterr().err == "tradelake: --home needs a folder\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["sqll"], "tradelake: No such command 'sqll'. Did you mean 'sql'?"),
+        (["tables", "--jsn"], "No such option: --jsn"),
+        (["sql"], "Missing argument"),
+        (["sql", "select 1", "--format", "xml"], "'xml' is not one of"),
+        (["describe", "a", "b"], "unexpected extra argument"),
+        ([], "Usage: tradelake"),
+    ],
+)
+def test_wrong_usage_is_two_and_plain(given: list[str], said: str, capsys: Captured) -> None:
+    assert cli.run(given) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert shown.out == ""
+    assert "│" not in shown.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UsageError("no such thing"), 2, "tradelake: no such thing\n"),
+        (StorageError("can't\nread \x1b[2J"), 1, "tradelake: can't read \\x1b[2J\n"),
+        (OSError(28, "No space left on device", "/x"), 1, "No space left on device: /x\n"),
+        (KeyError("x"), 1, "tradelake: unexpected KeyError: 'x' (run it again with --debug"),
+        (typer.Exit(1), 1, ""),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_failure_is_one_sentence_without_traceback(
+    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    failing(monkeypatch, error)
+    assert cli.run(["fail"]) == code
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert shown.count("\n") == bool(said)
+
+
+def test_debug_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, StorageError("x"))
+    with pytest.raises(StorageError):
+        cli.run(["fail", "--debug"])
+
+
+def test_version(capsys: Captured) -> None:
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"tradelake {__version__}\n"
+
+
+def test_every_command_has_help_with_an_example(capsys: Captured) -> None:
+    names = [
+        command.name or command.callback.__name__ for command in cli.build_app().registered_commands
+    ]  # type: ignore[union-attr]
+    for name in names:
+        assert cli.run([name, "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert f"\n  tradelake {name}" in shown.replace("TRADELAKE_BUFFER_SECONDS=5 ", ""), name
+        assert "--home DIR" in shown, name
+
+
+def test_config_shows_values_and_where_they_come_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    (tmp_path / "tradelake.toml").write_text("list_every = '5m'\n")
+    monkeypatch.setenv("TRADELAKE_THREADS", "3")
+    assert cli.run(["config", "--json", "--home", str(tmp_path)]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["home"]["value"] == str(tmp_path)
+    assert shown["list_every"]["value"] == 300
+    assert shown["list_every"]["origin"] == f"file {tmp_path / 'tradelake.toml'}"
+    assert shown["threads"]["origin"] == "environment TRADELAKE_THREADS"
+    assert all(setting["description"] for setting in shown.values())
+    assert cli.run(["config", "--home", str(tmp_path)]) == 0
+    assert "environment TRADELAKE_THREADS" in capsys.readouterr().out
+
+
+def test_a_foreign_variable_is_warned_of_on_stderr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv("TRADELAKE_IMAGE", "x")
+    assert cli.run(["config", "--home", str(tmp_path)]) == 0
+    assert capsys.readouterr().err.startswith("tradelake: warning: environment TRADELAKE_IMAGE")
+
+
+def run_process(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tradelake", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **more)  # type: ignore[call-overload, no-any-return]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from tradelake.cli.main import run; run(['--help']); "
+        "heavy = {'rich', 'pydantic', 'duckdb', 'pyarrow', 'sqlglot'}; "
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m tradelake config --json 2>&1 >/dev/full | cat; "
+        f"{sys.executable} -m tradelake config --json | true; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_module_is_the_command() -> None:
+    assert run_process("--version").stdout == f"tradelake {__version__}\n"

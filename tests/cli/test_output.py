@@ -1,0 +1,133 @@
+"""How rows leave: the JSON rules, CSV, tables that can't drive a terminal, Parquet."""
+
+import io
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tradelake.cli.output import Format, plain, print_json, print_table, write_parquet, write_result
+from tradelake.errors import UsageError
+from tradelake.query import Result
+
+MOMENT = datetime(2025, 11, 22, 20, 0, 0, 123456, tzinfo=UTC)
+TABLE = pa.table(
+    {
+        "n": pa.array([9007199254740993, None], pa.int64()),
+        "d": pa.array([Decimal("0.00000001"), Decimal("-60000.5")], pa.decimal128(18, 8)),
+        "t": pa.array([MOMENT, None], pa.timestamp("us", tz="UTC")),
+        "u": pa.array([MOMENT.replace(tzinfo=None), None], pa.timestamp("us")),
+        "s": pa.array(['a,"b"', ""]),
+        "b": pa.array([True, None]),
+        "f": pa.array([1.5, float("nan")]),
+        "l": pa.array([["x"], []]),
+        "day": pa.array([date(2025, 1, 2), None]),
+        "raw": pa.array([b"\x01\xff", None]),
+    }
+)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def written(table: pa.Table, form: Format) -> str:
+    out = io.StringIO()
+    write_result(Result.of(table), form, out)
+    return out.getvalue()
+
+
+def test_json_is_a_list_of_objects_by_the_rules() -> None:
+    first, second = json.loads(written(TABLE, Format.JSON))
+    assert first == {
+        "n": 9007199254740993,
+        "d": "0.00000001",
+        "t": "2025-11-22T20:00:00.123456Z",
+        "u": "2025-11-22T20:00:00.123456Z",
+        "s": 'a,"b"',
+        "b": True,
+        "f": 1.5,
+        "l": ["x"],
+        "day": "2025-01-02",
+        "raw": "01ff",
+    }
+    assert second["n"] is None
+    assert second["d"] == "-60000.50000000"
+    assert second["f"] == "NaN"
+
+
+def test_json_of_no_rows_is_an_empty_list() -> None:
+    assert json.loads(written(TABLE.slice(0, 0), Format.JSON)) == []
+
+
+def test_columns_of_one_name_are_told_apart_in_json_and_parquet() -> None:
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"])
+    assert json.loads(written(table, Format.JSON)) == [{"a": 1, "a_1": 2}]
+    sink = io.BytesIO()
+    write_parquet(Result.of(table), sink)
+    assert pq.read_table(io.BytesIO(sink.getvalue())).to_pydict() == {"a": [1], "a_1": [2]}
+
+
+def test_csv_tells_null_from_empty_and_quotes_what_needs_it() -> None:
+    lines = written(TABLE.select(["n", "d", "t", "s"]), Format.CSV).splitlines()
+    assert lines == [
+        "n,d,t,s",
+        '9007199254740993,0.00000001,2025-11-22T20:00:00.123456Z,"a,""b"""',
+        ',-60000.50000000,,""',
+    ]
+
+
+def test_a_table_is_aligned_numbers_to_the_right() -> None:
+    table = pa.table({"pair": ["BTC/USDT", "日本"], "trades": [5, 12]})
+    assert written(table, Format.TABLE).splitlines() == [
+        "pair      trades",
+        "--------  ------",
+        "BTC/USDT       5",
+        "日本          12",
+    ]
+
+
+def test_a_value_can_not_drive_the_terminal() -> None:
+    evil = "a\x1b[2Jb\nc\r\x9b\u202e\x00"
+    shown = written(pa.table({evil: [evil]}), Format.TABLE)
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or c == "\u202e" for c in shown if c != "\n")
+    assert shown.count("\n") == 3
+    assert plain(evil) == "a\\x1b[2Jb\\nc\\r\\x9b\\u202e\\x00"
+    as_json = written(pa.table({"x": [evil]}), Format.JSON)
+    assert json.loads(as_json) == [{"x": evil}]
+    assert "\x1b" not in as_json
+    assert "\x9b" not in as_json
+
+
+def test_a_table_too_wide_for_the_terminal_is_shown_record_by_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    out = Terminal()
+    write_result(Result.of(pa.table({"a": ["x" * 50], "long": [1]})), Format.TABLE, out)
+    assert out.getvalue().splitlines() == ["-- 1", f"a     {'x' * 50}", "long  1", "(1 row)"]
+
+
+def test_parquet_streams_to_a_file_and_not_to_a_terminal() -> None:
+    sink = io.BytesIO()
+    out = io.TextIOWrapper(sink)
+    table = TABLE.drop_columns("f")  # NaN equals nothing
+    write_result(Result.of(table), Format.PARQUET, out)
+    out.flush()  # still open: the sink is the caller's
+    assert pq.read_table(io.BytesIO(sink.getvalue())).equals(table)
+    with pytest.raises(UsageError, match="write it to a file"):
+        write_result(Result.of(TABLE), Format.PARQUET, Terminal())
+
+
+def test_print_json_and_print_table_take_plain_values() -> None:
+    out = io.StringIO()
+    print_json({"a": Decimal("1.50"), "t": MOMENT, "x": "\u2028"}, out)
+    assert json.loads(out.getvalue())["a"] == "1.50"
+    assert "\u2028" not in out.getvalue()
+    out = io.StringIO()
+    print_table(["k", "n"], [["a", 5], ["b", None]], out)
+    assert out.getvalue() == "k  n\n-  -\na  5\nb\n"

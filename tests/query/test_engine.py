@@ -1,0 +1,113 @@
+"""Time travel, changed rows, streaming, and what is said when a query is wrong."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tradelake.errors import QueryError
+from tradelake.query import Catalog, Column, Engine, Kind, LazyTables, TableSource
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("select * from proccessed_crypto_txn", "did you mean processed_crypto_txn"),
+        ("select * from nowhere", "there are: crypto_table_crypto_data_project_nrt, hourly"),
+        ("select prise from processed_crypto_txn", "no column 'prise' here; did you mean price?"),
+        ("select t.prise from processed_crypto_txn t", "'prise' here; did you mean price?"),
+        ("select sum(price from\nprocessed_crypto_txn", "syntax error at line 1, column"),
+        ("select 1,\n  from where", "syntax error at line 2, column"),
+        ("explain select 1 +", "syntax error at line 1"),
+        ("selec 1", "did you mean SELECT"),
+        ("drop table x", "only queries are possible"),
+        ("select soundex('x')", "the function soundex is not available"),
+        ("select my_func(1)", "the function my_func is not available"),
+        ("select 1; select 2", "one statement at a time"),
+        ("select cast('x' as integer)", "could not convert string 'x'"),
+        ("select 1 / 0", "ivision by zero"),
+        ("select cast(1 as decimal)", "decimal(18,8)"),
+        ("select * from other.t", "no database 'other'; the lake's is crypto"),
+        ("select sequence(1, 10001)", "at most 10000 entries"),
+        ("show columns from nowhere", "there is no table 'nowhere'"),
+        ("select * from processed_crypto_txn for timestamp as of now()", "use --as-of"),
+    ],
+)
+def test_an_error_is_one_sentence_that_helps(engine: Engine, sql: str, said: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        engine.execute(sql).table()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_as_of_and_since_reach_the_catalog(catalog: Catalog) -> None:
+    with Engine(catalog, as_of="20251122200000000", since="20251122190000000") as engine:
+        engine.execute("select 1").table()
+    assert catalog.asked == [("20251122200000000", "20251122190000000")]  # type: ignore[attr-defined]
+
+
+def test_since_shows_only_rows_committed_after_it(catalog: Catalog) -> None:
+    engine = Engine(catalog, since="20251122200000000")
+    found = engine.execute("select transaction_id from processed_crypto_txn").table()
+    assert found.to_pydict() == {"transaction_id": ["c"]}
+    ledger = engine.execute("select count(*) as n from pipeline_ledger").table()
+    assert ledger.to_pydict() == {"n": [2]}
+
+
+def test_sums_of_integers_are_bigints_and_decimals_keep_their_scale(engine: Engine) -> None:
+    schema = engine.execute(
+        "select sum(received) a, sum(received) / 2 b from pipeline_ledger"
+    ).schema
+    assert [field.type for field in schema] == [pa.int64(), pa.int64()]
+    schema = engine.execute(
+        "select sum(price) a, price * quantity b, price / 3 c from processed_crypto_txn "
+        "group by price, quantity"
+    ).schema
+    assert [str(field.type) for field in schema] == [
+        "decimal128(38, 8)",
+        "decimal128(36, 16)",
+        "decimal128(18, 8)",
+    ]
+
+
+def test_rows_come_in_batches_and_a_query_can_be_left_halfway(engine: Engine) -> None:
+    sql = (
+        "select a.x from unnest(sequence(1, 10000)) as a(x) "
+        "cross join unnest(sequence(1, 1000)) as b(x)"
+    )
+    with engine.execute(sql) as result:
+        first = next(result.batches())
+    assert 0 < first.num_rows <= 10_000
+    engine.close()
+
+
+def test_only_the_tables_a_query_names_are_looked_up(catalog: Catalog) -> None:
+    def fail() -> TableSource:
+        raise AssertionError("not asked for")
+
+    ledger = replace(catalog.load()["pipeline_ledger"], name="a")
+    lazy = LazyTables({"a": lambda: ledger, "b": fail})
+
+    class Lazy:
+        def load(self, **_: object) -> LazyTables:
+            return lazy
+
+    found = Engine(Lazy()).execute("select count(*) from a").table()  # type: ignore[arg-type]
+    assert found.to_pydict() == {"_col0": [2]}
+
+
+def test_a_damaged_landing_object_is_named(tmp_path: Path) -> None:
+    whole = gzip.compress(b'{"transaction_id": "a"}\n' * 1000)
+    (tmp_path / "x.gz").write_bytes(whole[:-12])
+    source = TableSource(
+        "raw", (Column("transaction_id", "varchar"),), (str(tmp_path / "x.gz"),), Kind.LANDING
+    )
+
+    class One:
+        def load(self, **_: object) -> dict[str, TableSource]:
+            return {"raw": source}
+
+    with pytest.raises(QueryError, match=r"x\.gz"):
+        Engine(One()).execute("select * from raw").table()  # type: ignore[arg-type]
