@@ -1,1 +1,1 @@
-
+"""Firehose's work: change records become landing objects."""
