@@ -51,9 +51,9 @@ def trade() -> MakeTransaction:
 
 
 @pytest.fixture
-def client(path: Path, store: SqliteStore) -> Iterator[sqlite3.Connection]:
+def client(store: SqliteStore) -> Iterator[sqlite3.Connection]:
     """Somebody else's SQLite client on the store's file."""
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(store.path, isolation_level=None)
     yield connection
     connection.close()
 

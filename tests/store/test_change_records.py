@@ -177,7 +177,7 @@ def test_foreign_writes_one_after_the_other_leave_nothing_behind(
             assert fold() == table()
 
 
-def test_a_change_undone_has_no_record(store, client, events):
+def test_a_change_undone_has_no_record(client, events):
     client.execute("BEGIN")
     client.execute(f"INSERT INTO transactions VALUES {ROW}")
     client.execute("ROLLBACK")

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
+from tradelake.actions import Delete, Put, Update
 from tradelake.errors import StoreError
 from tradelake.store import schema
-from tradelake.store.actions import Delete, Put, Update
 from tradelake.store.interface import TransactionStore
 from tradelake.store.sqlite import BATCH, SqliteStore
 

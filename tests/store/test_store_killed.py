@@ -5,6 +5,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def sequence_is_strict(path: Path) -> bool:
         json.loads(data)["dynamodb"]["ApproximateCreationDateTime"]
         for (data,) in query(path, "SELECT data FROM changes ORDER BY position")
     ]
-    return all(earlier < later for earlier, later in zip(times, times[1:], strict=False))
+    return all(earlier < later for earlier, later in pairwise(times))
 
 
 def query(path: Path, sql: str) -> list[tuple]:

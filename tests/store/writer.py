@@ -4,7 +4,7 @@ import random
 import sys
 from pathlib import Path
 
-from tradelake.store.actions import Action, Delete, Put, Update
+from tradelake.actions import Action, Delete, Put, Update
 from tradelake.store.sqlite import SqliteStore
 from tradelake.trade import FIELD_NAMES, Transaction
 

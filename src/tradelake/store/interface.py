@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from tradelake.store.actions import Action
+from tradelake.actions import Action
 from tradelake.trade import Transaction
 
 

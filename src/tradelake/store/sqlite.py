@@ -9,9 +9,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
+from tradelake.actions import Action, Delete, Put, Update
 from tradelake.errors import StoreError
 from tradelake.store import database, schema
-from tradelake.store.actions import Action, Delete, Put, Update
 from tradelake.trade import AMOUNT_PATTERN, FIELD_NAMES, FIELDS, KEY, Kind, Transaction
 
 BATCH = 1_000
