@@ -138,6 +138,7 @@ class LocalStorage:
             return
         except OSError as error:
             raise StorageError(f"can't delete {path}: {error.strerror or error}") from error
+        self._remove_empty(path.parent)
 
     def url(self, key: str) -> str:
         return str(self._path(key))
@@ -184,6 +185,16 @@ class LocalStorage:
         for made in missing:
             self._sync_folder(made.parent)
         self._known_folders.add(folder)
+
+    def _remove_empty(self, folder: Path) -> None:
+        """A folder is there for as long as it holds something, as in an object store."""
+        while folder != self.root:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            self._known_folders.discard(folder)
+            folder = folder.parent
 
     def _sync_folder(self, folder: Path) -> None:
         if not self._sync:

@@ -1,0 +1,40 @@
+"""Avro container files of the timeline: plans and results of rollback and clean.
+
+The .avsc files beside this one have the shape (names, types, order of fields) that Hudi 0.14 and
+0.15 write for timeline layout 1, so that Hudi reads ours; on reading, a file's own schema counts.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import fastavro
+
+from tradelake.errors import DamagedTable
+
+
+def encode(schema: str, record: Mapping[str, Any]) -> bytes:
+    """One record as an Avro container file; `schema` names the .avsc file."""
+    buffer = io.BytesIO()
+    fastavro.writer(buffer, _schema(schema), [record], codec="null")
+    return buffer.getvalue()
+
+
+def decode(data: bytes, where: str) -> dict[str, Any]:
+    """The only record of an Avro container file; raises DamagedTable naming `where`."""
+    try:
+        (record,) = fastavro.reader(io.BytesIO(data))
+    except (ValueError, EOFError, KeyError, IndexError, TypeError, UnicodeError) as error:
+        raise DamagedTable(f"{where} does not hold one Avro record: {error!r}") from error
+    if not isinstance(record, dict):
+        raise DamagedTable(f"{where} does not hold an Avro record")
+    return record
+
+
+@cache
+def _schema(name: str) -> Any:
+    text = (files(__name__) / f"{name}.avsc").read_text(encoding="utf-8")
+    return fastavro.parse_schema(json.loads(text))

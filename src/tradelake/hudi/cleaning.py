@@ -1,0 +1,186 @@
+"""Cleaning: deleting file slices that were replaced long enough ago for nobody to read them."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from tradelake.clock import Clock
+from tradelake.errors import ObjectMissing
+from tradelake.hudi import avro
+from tradelake.hudi.commits import CommitMetadata
+from tradelake.hudi.instants import from_instant
+from tradelake.hudi.layout import DataFile, TableFolder
+from tradelake.hudi.snapshot import replaced_groups, slices_by_group
+from tradelake.hudi.timeline import (
+    CLEAN,
+    COMPLETED,
+    INFLIGHT,
+    REQUESTED,
+    SAVEPOINT,
+    Instant,
+    Timeline,
+    state_name,
+)
+
+_POLICY = "KEEP_LATEST_BY_HOURS"  # of Hudi's policies the one that goes by time, as we do
+_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Completions:
+    """When commits completed, or a time after that: an instant only says when one began.
+
+    A commit of this writer completed when its clock said so. An older one completed before the
+    next action began (one writer at a time), and before this writer read the table.
+    """
+
+    own: Mapping[str, int]
+    loaded: int
+    utc: bool
+    """False where other writers' instants are local time and say nothing to our clock."""
+
+    def by(self, instant: str, timeline: Timeline) -> int:
+        """Microseconds since 1970 by which the commit of this instant was complete."""
+        if instant in self.own:
+            return self.own[instant]
+        later = [i.time for i in timeline.instants if i.time > instant]
+        if later and self.utc:
+            return min(from_instant(later[0]), self.loaded)
+        return self.loaded
+
+
+def clean(
+    folder: TableFolder,
+    timeline: Timeline,
+    at: str,
+    clock: Clock,
+    commits: Mapping[str, CommitMetadata],
+    completions: Completions,
+    retention: int,
+) -> int:
+    """Deletes slices whose replacing commit completed `retention` microseconds ago or before.
+
+    Never the newest slice of a visible file group, nor a file of a savepoint. Returns the number
+    of files deleted; with none there is no instant on the timeline.
+    """
+    cutoff = clock() - retention
+    files, _ = folder.data_files()
+    replaced = _replaced_slices(files, timeline, commits)
+    moments = {by for _, by in replaced} | {write.time for write in timeline.writes}
+    old = {moment for moment in moments if completions.by(moment, timeline) <= cutoff}
+    kept = saved_files(folder, timeline)
+    victims = [file for file, by in replaced if by in old and file.name not in kept]
+    if not victims:
+        return 0
+    earliest = next((w for w in reversed(timeline.writes) if w.time in old), timeline.writes[0])
+    plan = avro.encode("HoodieCleanerPlan", _plan(folder, victims, earliest))
+    for state in (REQUESTED, INFLIGHT):
+        folder.storage.put(folder.meta(state_name(at, CLEAN, state)), plan)
+    finish(folder, at, clock)
+    return len(victims)
+
+
+def finish_pending(folder: TableFolder, clock: Clock) -> bool:
+    """Finishes cleans that died; returns whether there were any."""
+    pending = Timeline.load(folder).pending(CLEAN)
+    for instant in pending:
+        finish(folder, instant.time, clock)
+    return bool(pending)
+
+
+def finish(folder: TableFolder, at: str, clock: Clock) -> None:
+    """Deletes what the plan of a clean names, and completes it."""
+    started = clock()
+    key = folder.meta(state_name(at, CLEAN, REQUESTED))
+    try:
+        data = folder.storage.get(key)
+    except ObjectMissing:
+        data = b""
+    if not data:  # died before the plan was written: nothing was deleted
+        folder.delete(folder.meta(state_name(at, CLEAN, INFLIGHT)))
+        folder.delete(key)
+        return
+    plan = avro.decode(data, key)
+    names = {
+        partition: [str(file["filePath"]).rpartition("/")[2] for file in files]
+        for partition, files in (plan.get("filePathsToBeDeletedPerPartition") or {}).items()
+    }
+    for partition, found in names.items():
+        for name in found:
+            folder.delete(folder.key(f"{partition}/{name}" if partition else name))
+    result = _result(folder, plan, names, at, max(0, clock() - started) // 1000)
+    folder.storage.put(
+        folder.meta(state_name(at, CLEAN, COMPLETED)), avro.encode("HoodieCleanMetadata", result)
+    )
+
+
+def saved_files(folder: TableFolder, timeline: Timeline) -> set[str]:
+    """The names of the files that savepoints hold."""
+    names: set[str] = set()
+    for savepoint in timeline.completed(SAVEPOINT):
+        key = folder.meta(state_name(savepoint.time, SAVEPOINT, COMPLETED))
+        saved = avro.decode(folder.storage.get(key), key)
+        for partition in saved["partitionMetadata"].values():
+            names.update(partition["savepointDataFile"])
+    return names
+
+
+def _replaced_slices(
+    files: list[DataFile], timeline: Timeline, commits: Mapping[str, CommitMetadata]
+) -> list[tuple[DataFile, str]]:
+    """The slices that are not current, with the instant that replaced each."""
+    replaced = replaced_groups(commits)
+    found = []
+    for group, slices in slices_by_group(files, timeline).items():
+        found += [(older, newer.instant) for older, newer in pairwise(slices)]
+        if group in replaced:
+            found.append((slices[-1], replaced[group]))
+    return found
+
+
+def _plan(folder: TableFolder, victims: list[DataFile], earliest: Instant) -> dict[str, Any]:
+    paths: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for file in victims:
+        url = folder.storage.url(folder.key(file.relative))
+        paths[file.partition].append({"filePath": url, "isBootstrapBaseFile": False})
+    return {
+        "earliestInstantToRetain": {
+            "timestamp": earliest.time,
+            "action": earliest.action,
+            "state": "COMPLETED",
+        },
+        "policy": _POLICY,
+        "filesToBeDeletedPerPartition": {},
+        "version": _VERSION,
+        "filePathsToBeDeletedPerPartition": paths,
+        "partitionsToBeDeleted": [],
+    }
+
+
+def _result(
+    folder: TableFolder, plan: dict[str, Any], names: dict[str, list[str]], at: str, millis: int
+) -> dict[str, Any]:
+    writes = Timeline.load(folder).writes
+    return {
+        "policy": plan["policy"],
+        "startCleanTime": at,
+        "timeTakenInMillis": millis,
+        "totalFilesDeleted": sum(map(len, names.values())),
+        "earliestCommitToRetain": (plan.get("earliestInstantToRetain") or {}).get("timestamp", ""),
+        "lastCompletedCommitTimestamp": writes[-1].time if writes else "",
+        "partitionMetadata": {
+            partition: {
+                "partitionPath": partition,
+                "policy": plan["policy"],
+                "deletePathPatterns": found,
+                "successDeleteFiles": found,
+                "failedDeleteFiles": [],
+                "isPartitionDeleted": False,
+            }
+            for partition, found in names.items()
+        },
+        "version": _VERSION,
+        "bootstrapPartitionMetadata": {},
+    }

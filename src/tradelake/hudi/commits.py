@@ -1,0 +1,174 @@
+"""Commit metadata: the JSON in a completed commit, and what it says of each file written."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from tradelake.errors import DamagedTable, ObjectMissing
+from tradelake.hudi.layout import TableFolder
+from tradelake.hudi.timeline import Instant, Timeline, state_name
+
+SCHEMA = "schema"
+# Object stores answer in tens of milliseconds, so commits are fetched some at a time.
+_PARALLEL_GETS = 8
+_NO_PREVIOUS = "null"
+
+
+@dataclass(frozen=True)
+class WriteStat:
+    """What a commit did to one file group."""
+
+    partition: str
+    file_id: str
+    path: str | None
+    """Below the table's folder; None while it is only planned."""
+    previous: str | None
+    """The instant of the file slice that this one replaces."""
+    rows: int = 0
+    inserts: int = 0
+    updates: int = 0
+    deletes: int = 0
+    bytes: int = 0
+    millis: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "fileId": self.file_id,
+            "path": self.path,
+            "cdcStats": None,
+            "prevCommit": self.previous or _NO_PREVIOUS,
+            "numWrites": self.rows,
+            "numDeletes": self.deletes,
+            "numUpdateWrites": self.updates,
+            "numInserts": self.inserts,
+            "totalWriteBytes": self.bytes,
+            "totalWriteErrors": 0,
+            "tempPath": None,
+            "partitionPath": self.partition,
+            "totalLogRecords": 0,
+            "totalLogFilesCompacted": 0,
+            "totalLogSizeCompacted": 0,
+            "totalUpdatedRecordsCompacted": 0,
+            "totalLogBlocks": 0,
+            "totalCorruptLogBlock": 0,
+            "totalRollbackBlocks": 0,
+            "fileSizeInBytes": self.bytes,
+            "minEventTime": None,
+            "maxEventTime": None,
+            "runtimeStats": {
+                "totalScanTime": 0,
+                "totalUpsertTime": self.millis if self.previous else 0,
+                "totalCreateTime": 0 if self.previous else self.millis,
+            },
+        }
+
+    @classmethod
+    def from_json(cls, partition: str, stat: Mapping[str, Any]) -> "WriteStat":
+        previous = stat.get("prevCommit")
+        return cls(
+            partition=partition,
+            file_id=stat["fileId"],
+            path=stat.get("path"),
+            previous=None if previous in (None, "", _NO_PREVIOUS) else previous,
+            rows=stat.get("numWrites") or 0,
+            inserts=stat.get("numInserts") or 0,
+            updates=stat.get("numUpdateWrites") or 0,
+            deletes=stat.get("numDeletes") or 0,
+            bytes=stat.get("fileSizeInBytes") or stat.get("totalWriteBytes") or 0,
+            millis=sum((stat.get("runtimeStats") or {}).values()),
+        )
+
+
+@dataclass(frozen=True)
+class CommitMetadata:
+    """What a commit or replacecommit says of itself."""
+
+    operation: str
+    stats: tuple[WriteStat, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Partition: ids of the file groups that are invisible from this commit on."""
+
+    def to_bytes(self) -> bytes:
+        """The commit file's content."""
+        by_partition: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for stat in self.stats:
+            by_partition[stat.partition].append(stat.to_json())
+        content: dict[str, Any] = {
+            "partitionToWriteStats": by_partition,
+            "compacted": False,
+            "extraMetadata": dict(self.extra),
+            "operationType": self.operation,
+        }
+        if self.replaced:
+            content["partitionToReplaceFileIds"] = {k: list(v) for k, v in self.replaced.items()}
+        return json.dumps(content, separators=(",", ":")).encode()
+
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> "CommitMetadata":
+        """Reads a commit file; raises DamagedTable naming `where` if it is none."""
+        try:
+            content = json.loads(data)
+            replaced = content.get("partitionToReplaceFileIds") or {}
+            return cls(
+                operation=content.get("operationType") or "UNKNOWN",
+                stats=tuple(
+                    WriteStat.from_json(partition, stat)
+                    for partition, stats in (content.get("partitionToWriteStats") or {}).items()
+                    for stat in stats
+                ),
+                extra={
+                    k: v for k, v in (content.get("extraMetadata") or {}).items() if v is not None
+                },
+                replaced={partition: tuple(ids) for partition, ids in replaced.items()},
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedTable(f"{where} does not hold a Hudi commit: {error!r}") from error
+
+
+class CommitLog:
+    """The completed commits of a table, each read once: they never change."""
+
+    def __init__(self, folder: TableFolder) -> None:
+        self._folder = folder
+        self._known: dict[Instant, CommitMetadata] = {}
+
+    def of(self, timeline: Timeline) -> dict[str, CommitMetadata]:
+        """The commits of a timeline by instant, oldest first.
+
+        One that was archived after the timeline was listed is left out.
+        """
+        self._load([i for i in timeline.writes if i not in self._known])
+        self._known = {i: self._known[i] for i in timeline.writes if i in self._known}
+        return {instant.time: commit for instant, commit in self._known.items()}
+
+    def get(self, instant: Instant) -> CommitMetadata | None:
+        """One commit; None if it was archived meanwhile."""
+        if instant not in self._known:
+            self._load([instant])
+        return self._known.get(instant)
+
+    def put(self, instant: Instant, commit: CommitMetadata) -> None:
+        """Remembers a commit that was just written."""
+        self._known[instant] = commit
+
+    def _load(self, missing: Iterable[Instant]) -> None:
+        todo = list(missing)
+        if len(todo) < 2:
+            found = [self._read(instant) for instant in todo]
+        else:
+            with ThreadPoolExecutor(_PARALLEL_GETS) as pool:
+                found = list(pool.map(self._read, todo))
+        for instant, commit in zip(todo, found, strict=True):
+            if commit is not None:
+                self._known[instant] = commit
+
+    def _read(self, instant: Instant) -> CommitMetadata | None:
+        key = self._folder.meta(state_name(instant.time, instant.action, instant.state))
+        try:
+            return CommitMetadata.parse(self._folder.storage.get(key), key)
+        except ObjectMissing:
+            return None

@@ -1,0 +1,76 @@
+"""The current file groups of a table, by number, as its writer knows them."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from tradelake.hudi.basefile import BaseFile
+
+# New rows go to a group with fewer rows than this. A commit rewrites about one such group a
+# partition, and pays for what it rewrites: 6 groups take 20 ms at 1,000 rows each, 44-65 ms at
+# 4,000, 70 at 8,000, 160-177 at 25,000.
+SMALL_GROUP_ROWS = 4_000
+# A big batch is cut into groups of at most this many rows, about 2 MB: rewriting one for a single
+# update takes 27 ms, and reading costs one request per file.
+MAX_GROUP_ROWS = 25_000
+# The newest rows of a big batch get a group of their own, for they are the next to be updated.
+_NEWEST_SHARE = 4
+
+
+@dataclass(frozen=True)
+class GroupSizes:
+    """How many rows file groups get."""
+
+    small: int = SMALL_GROUP_ROWS
+    largest: int = MAX_GROUP_ROWS
+
+    def cut(self, rows: int) -> list[int]:
+        """The sizes of the new groups for so many new rows, oldest rows first."""
+        if rows <= self.small:
+            return [rows] if rows else []
+        newest = max(1, self.small // _NEWEST_SHARE)
+        count = -(-(rows - newest) // self.largest)
+        each, more = divmod(rows - newest, count)
+        return [each + (i < more) for i in range(count)] + [newest]
+
+
+class FileGroups:
+    """File groups numbered from 0; a number is never given twice."""
+
+    def __init__(self) -> None:
+        self._files: list[BaseFile] = []
+        self._rows: list[int] = []
+        self._in_partition: dict[str, set[int]] = defaultdict(set)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, number: int) -> BaseFile:
+        return self._files[number]
+
+    def add(self, file: BaseFile, rows: int) -> int:
+        """Numbers a new group, which has this file."""
+        self._files.append(file)
+        self._rows.append(rows)
+        number = len(self._files) - 1
+        self._in_partition[file.partition].add(number)
+        return number
+
+    def replace(self, number: int, file: BaseFile, rows: int) -> None:
+        """Gives a group a new file slice."""
+        self._files[number] = file
+        self._rows[number] = rows
+
+    def with_room(
+        self, partition: str, rows: int, sizes: GroupSizes, rewritten: Collection[int]
+    ) -> int | None:
+        """The group that should take so many new rows, or None for a new group.
+
+        A group that the commit rewrites anyway, else the fullest that has room.
+        """
+        fitting = [
+            (number in rewritten, self._rows[number], number)
+            for number in self._in_partition[partition]
+            if self._rows[number] + rows <= sizes.small
+        ]
+        return max(fitting)[2] if fitting else None

@@ -1,0 +1,94 @@
+"""Which record and which partition a row belongs to, as Hudi's key generators say it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tradelake.errors import TableError
+from tradelake.hudi.layout import partition_folder
+from tradelake.hudi.spec import TableSpec
+
+_NULL = "__null__"
+_EMPTY = "__empty__"
+
+
+def record_keys(rows: pa.Table, fields: Sequence[str]) -> pa.Array:
+    """The key of each row as a string: `value`, or `f1:v1,f2:v2` for several fields.
+
+    As with Hudi's own writers, rows whose composed keys are equal are one record, also where the
+    values differ (a value holding `,f2:`). Raises TableError for a row without a key.
+    """
+    values = [_text(rows, name) for name in fields]
+    if len(values) == 1:
+        _refuse(_empty_or_null(values[0]), rows, fields, "has no record key")
+        return values[0]
+    empty = np.ones(len(rows), dtype=np.bool_)
+    parts: list[pa.Array] = []
+    for name, value in zip(fields, values, strict=True):
+        missing = _empty_or_null(value)
+        empty &= missing
+        shown = pc.fill_null(pc.if_else(pa.array(missing), _EMPTY, value), _NULL)
+        shown = pc.if_else(pc.is_null(value), _NULL, shown)
+        parts += [pa.scalar(f"{',' if parts else ''}{name}:"), shown]
+    _refuse(empty, rows, fields, "has no record key")
+    return pc.binary_join_element_wise(*parts, "")
+
+
+def partitions(rows: pa.Table, spec: TableSpec) -> tuple[npt.NDArray[np.int32], list[str]]:
+    """For each row the number of its partition, and the partitions' folders by number.
+
+    Raises TableError for a value that can't name a folder.
+    """
+    if spec.partition_by is None:
+        return np.zeros(len(rows), dtype=np.int32), [""]
+    values = pc.fill_null(_text(rows, spec.partition_by), "").dictionary_encode()
+    folders = [
+        partition_folder(value, spec.partition_by, hive_style=spec.hive_style)
+        for value in values.dictionary.to_pylist()
+    ]
+    distinct = sorted(set(folders))
+    number = {folder: i for i, folder in enumerate(distinct)}
+    translated = np.array([number[folder] for folder in folders], dtype=np.int32)
+    return translated[values.indices.to_numpy()], distinct
+
+
+def as_keys(keys: pa.Array) -> pa.Array:
+    """Keys that a caller names, as one string array; raises TableError for null or another type."""
+    if isinstance(keys, pa.ChunkedArray):
+        keys = keys.combine_chunks()
+    if not (_is_text(keys.type) or pa.types.is_integer(keys.type) or not len(keys)):
+        raise TableError(f"record keys are strings, not {keys.type}")
+    if keys.null_count:
+        raise TableError("a record key can't be null")
+    return keys.cast(pa.string())
+
+
+def _text(rows: pa.Table, name: str) -> pa.Array:
+    return rows.column(name).combine_chunks().cast(pa.string())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _empty_or_null(value: pa.Array) -> npt.NDArray[np.bool_]:
+    return _mask(pc.or_kleene(pc.is_null(value), pc.equal(value, "")))
+
+
+def _mask(value: pa.Array) -> npt.NDArray[np.bool_]:
+    mask: npt.NDArray[np.bool_] = pc.fill_null(value, False).to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _refuse(
+    mask: npt.NDArray[np.bool_], rows: pa.Table, fields: Sequence[str], problem: str
+) -> None:
+    found = np.flatnonzero(mask)
+    if len(found):
+        row = rows.select(list(fields)).slice(int(found[0]), 1).to_pylist()[0]
+        raise TableError(f"row {found[0]} {problem}: {row}")

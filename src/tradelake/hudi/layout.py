@@ -1,0 +1,145 @@
+"""Where a table's objects lie and how they are called."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from tradelake.clock import to_datetime
+from tradelake.errors import TableError
+from tradelake.storage import Storage
+
+PROPERTIES = "hoodie.properties"
+PROPERTIES_BACKUP = "hoodie.properties.backup"
+LEASE = ".lease"
+PARTITION_METADATA = ".hoodie_partition_metadata"
+DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+_BASE_FILE = re.compile(r"(?P<file_id>[^_]+)_\d+-\d+-\d+_(?P<instant>\d{14}|\d{17})\.parquet")
+# What a folder can't hold or Hadoop's Path can't name: separators, colons, control characters.
+_UNUSABLE = re.compile(r"[/\\:\x00-\x1f\x7f\u2028\u2029]|^\.")
+_LONGEST_NAME = 255  # bytes, on every common file system
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A base file found on disk, of whatever commit: its name tells file group and instant."""
+
+    partition: str
+    file_id: str
+    instant: str
+    name: str
+
+    @property
+    def relative(self) -> str:
+        """The path below the table's folder."""
+        return f"{self.partition}/{self.name}" if self.partition else self.name
+
+
+def base_file_name(file_id: str, task: int, instant: str) -> str:
+    """The name of a new base file; `task` counts the files of one commit."""
+    return f"{file_id}_{task}-1-0_{instant}.parquet"
+
+
+def parse_data_file(partition: str, name: str) -> DataFile | None:
+    """The base file of that name, or None if it is something else."""
+    match = _BASE_FILE.fullmatch(name)
+    return DataFile(partition, match["file_id"], match["instant"], name) if match else None
+
+
+def partition_folder(value: str | None, field: str, *, hive_style: bool) -> str:
+    """The folder of the rows with this partition value; raises TableError for an unusable one."""
+    if value is None or value == "":
+        value = DEFAULT_PARTITION
+    folder = f"{field}={value}" if hive_style else value
+    too_long = len(folder.encode()) > _LONGEST_NAME
+    if _UNUSABLE.search(value) or too_long or parse_data_file("", folder):
+        raise TableError(
+            f"{value[:300]!r} in column {field!r} can't name a partition's folder: no / \\ : "
+            f"or control character, no leading dot, no file.s name, at most {_LONGEST_NAME} bytes"
+        )
+    return folder
+
+
+@dataclass(frozen=True)
+class TableFolder:
+    """A table's folder in a storage."""
+
+    storage: Storage
+    path: str
+
+    def key(self, relative: str) -> str:
+        """The storage key of a path below the table's folder."""
+        return f"{self.path}/{relative}"
+
+    def meta(self, name: str) -> str:
+        """The storage key of something in `.hoodie`."""
+        return f"{self.path}/.hoodie/{name}"
+
+    def delete(self, key: str) -> None:
+        """Deletes an object and the checksum file that Hadoop may have put beside it.
+
+        A checksum that outlives its file makes Hadoop fail on the next file of that name.
+        """
+        folder, _, name = key.rpartition("/")
+        self.storage.delete(key)
+        self.storage.delete(f"{folder}/.{name}.crc")
+
+    def delete_below(self, key: str) -> None:
+        """Deletes everything in a folder."""
+        for found in self.storage.list(key):
+            self.storage.delete(found)
+
+    def data_files(self) -> tuple[list[DataFile], set[str]]:
+        """All base files on disk, and the partitions that have their metadata file."""
+        files: list[DataFile] = []
+        described: set[str] = set()
+
+        def take(partition: str, name: str) -> None:
+            if name == PARTITION_METADATA:
+                described.add(partition)
+            elif found := parse_data_file(partition, name):
+                files.append(found)
+
+        for child in self.storage.children(self.path):
+            if child.startswith("."):
+                take("", child)
+                continue
+            take("", child)
+            skip = len(self.path) + 1
+            for key in self.storage.list(self.key(child)):
+                partition, _, name = key[skip:].rpartition("/")
+                take(partition, name)
+        return files, described
+
+    def describe_partition(self, partition: str, instant: str, now: int) -> None:
+        """Writes the file without which Spark sees no rows in a partition, unless it is there."""
+        depth = len(partition.split("/")) if partition else 0
+        text = (
+            f"#partition metadata\n#{_java_date(to_datetime(now))}\n"
+            f"commitTime={instant}\npartitionDepth={depth}\n"
+        )
+        name = f"{partition}/{PARTITION_METADATA}" if partition else PARTITION_METADATA
+        self.storage.put(self.key(name), text.encode())
+
+    def marker(self, file: str, instant: str, *, replaces: bool) -> str:
+        """The key of the marker that announces a base file before it is written."""
+        return self.meta(f".temp/{instant}/{file}.marker.{'MERGE' if replaces else 'CREATE'}")
+
+    def marked(self, instant: str) -> list[DataFile]:
+        """The base files that markers of a commit announce, written or not."""
+        folder = self.meta(f".temp/{instant}")
+        relative = [key[len(folder) + 1 :] for key in self.storage.list(folder)]
+        return list(_announced(relative))
+
+
+def _announced(markers: Iterable[str]) -> Iterable[DataFile]:
+    for marker in markers:
+        file, found, _ = marker.rpartition(".marker.")
+        partition, _, name = file.rpartition("/")
+        if found and (announced := parse_data_file(partition, name)):
+            yield announced
+
+
+def _java_date(moment: datetime) -> str:
+    return f"{moment:%a %b %d %H:%M:%S UTC %Y}"

@@ -1,0 +1,173 @@
+"""Rolling back: undoing commits that died before they completed.
+
+Order of one rollback, so that dying anywhere leaves a pending commit or a pending rollback, which
+the next writer finishes: plan, data files, `.rollback`, the dead commit's inflight file, its
+markers, last its requested file.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from tradelake.clock import Clock
+from tradelake.errors import ObjectExists, ObjectMissing, UnsupportedTable
+from tradelake.hudi import avro
+from tradelake.hudi.layout import DataFile, TableFolder
+from tradelake.hudi.timeline import (
+    COMPLETED,
+    INFLIGHT,
+    REQUESTED,
+    RESTORE,
+    ROLLBACK,
+    WRITES,
+    Instant,
+    Timeline,
+    state_name,
+)
+
+_VERSION = 1
+
+
+def roll_back_pending(folder: TableFolder, next_instant: Callable[[], str], clock: Clock) -> bool:
+    """Finishes pending rollbacks, then rolls back every write that has no completed file.
+
+    Call it under the lease only. Returns whether there was anything to do. Raises
+    UnsupportedTable for a pending restore, and for a pending rollback of a completed commit.
+    """
+    timeline = Timeline.load(folder)
+    for restore in timeline.pending(RESTORE):
+        raise UnsupportedTable(
+            f"{folder.path} has a restore begun at {restore.time}; let Hudi finish it first"
+        )
+    rollbacks, writes = timeline.pending(ROLLBACK), timeline.pending(*WRITES)
+    if not rollbacks and not writes:
+        return False
+    resumed = set()
+    for rollback in rollbacks:
+        dead = _planned(folder, rollback)
+        if dead is None:
+            continue
+        _refuse_completed(folder, timeline, dead, rollback)
+        _Rollback(folder, dead, rollback.time, clock).run()
+        resumed.add(dead.time)
+    for dead in writes:
+        if dead.time not in resumed:
+            _Rollback(folder, dead, next_instant(), clock).run()
+    return True
+
+
+class _Rollback:
+    def __init__(self, folder: TableFolder, dead: Instant, at: str, clock: Clock) -> None:
+        self._folder = folder
+        self._dead = dead
+        self._at = at
+        self._clock = clock
+        self._started = clock()
+
+    def run(self) -> None:
+        storage = self._folder.storage
+        victims = self._victims()
+        with suppress(ObjectExists):  # it is the pending rollback that we finish
+            storage.put(self._name(REQUESTED), self._plan(victims), create=True)
+        storage.put(self._name(INFLIGHT), b"")
+        for file in victims:
+            self._folder.delete(self._folder.key(file.relative))
+        storage.put(self._name(COMPLETED), self._result(victims))
+        self._forget(INFLIGHT)
+        self._folder.delete_below(self._folder.meta(f".temp/{self._dead.time}"))
+        self._forget(REQUESTED)
+
+    def _victims(self) -> list[DataFile]:
+        """Every file of the dead commit: announced by a marker, or found on disk."""
+        on_disk, _ = self._folder.data_files()
+        files = {*on_disk, *self._folder.marked(self._dead.time)}
+        return sorted(
+            (file for file in files if file.instant == self._dead.time),
+            key=lambda file: file.relative,
+        )
+
+    def _plan(self, victims: Iterable[DataFile]) -> bytes:
+        requests = [
+            {
+                "partitionPath": file.partition,
+                "fileId": file.file_id,
+                "latestBaseInstant": self._dead.time,
+                "filesToBeDeleted": [self._url(file)],
+                "logBlocksToBeDeleted": {},
+            }
+            for file in victims
+        ]
+        plan = {
+            "instantToRollback": self._instant_info(),
+            "RollbackRequests": requests,
+            "version": _VERSION,
+        }
+        return avro.encode("HoodieRollbackPlan", plan)
+
+    def _result(self, victims: list[DataFile]) -> bytes:
+        deleted: dict[str, list[str]] = defaultdict(list)
+        for file in victims:
+            deleted[file.partition].append(self._url(file))
+        partitions = {
+            partition: {
+                "partitionPath": partition,
+                "successDeleteFiles": urls,
+                "failedDeleteFiles": [],
+                "rollbackLogFiles": {},
+                "writtenLogFiles": {},
+            }
+            for partition, urls in deleted.items()
+        }
+        result = {
+            "startRollbackTime": self._at,
+            "timeTakenInMillis": max(0, self._clock() - self._started) // 1000,
+            "totalFilesDeleted": len(victims),
+            "commitsRollback": [self._dead.time],
+            "partitionMetadata": partitions,
+            "version": _VERSION,
+            "instantsRollback": [self._instant_info()],
+        }
+        return avro.encode("HoodieRollbackMetadata", result)
+
+    def _instant_info(self) -> dict[str, str]:
+        return {"commitTime": self._dead.time, "action": self._dead.action}
+
+    def _url(self, file: DataFile) -> str:
+        return self._folder.storage.url(self._folder.key(file.relative))
+
+    def _name(self, state: str) -> str:
+        return self._folder.meta(state_name(self._at, ROLLBACK, state))
+
+    def _forget(self, state: str) -> None:
+        self._folder.delete(
+            self._folder.meta(state_name(self._dead.time, self._dead.action, state))
+        )
+
+
+def _planned(folder: TableFolder, rollback: Instant) -> Instant | None:
+    """The instant that a pending rollback wants undone.
+
+    Its plan may be empty where another writer's file system made the file before its content:
+    then nothing was done yet, the rollback is dropped, and the dead commit is still pending.
+    """
+    key = folder.meta(state_name(rollback.time, ROLLBACK, REQUESTED))
+    try:
+        data = folder.storage.get(key)
+    except ObjectMissing:
+        data = b""
+    if not data:
+        folder.delete(folder.meta(state_name(rollback.time, ROLLBACK, INFLIGHT)))
+        folder.delete(key)
+        return None
+    planned = avro.decode(data, key).get("instantToRollback") or {}
+    return Instant(planned["commitTime"], planned["action"], REQUESTED)
+
+
+def _refuse_completed(
+    folder: TableFolder, timeline: Timeline, dead: Instant, rollback: Instant
+) -> None:
+    if any(write.time == dead.time for write in timeline.writes):
+        raise UnsupportedTable(
+            f"{folder.path} has a rollback begun at {rollback.time} of the completed commit "
+            f"{dead.time}; let Hudi finish it first"
+        )

@@ -1,0 +1,140 @@
+"""Snapshots: the files that hold a table's rows as of an instant."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from tradelake.errors import TableError
+from tradelake.hudi.basefile import BaseFile, read
+from tradelake.hudi.commits import CommitMetadata
+from tradelake.hudi.layout import DataFile, TableFolder
+from tradelake.hudi.schema import with_meta
+from tradelake.hudi.timeline import Timeline
+from tradelake.storage import Storage
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table as one commit left it. Its files stay for at least the cleaner's retention."""
+
+    instant: str | None
+    """The newest commit it covers; None for a table without any."""
+    files: tuple[BaseFile, ...]
+    data_schema: pa.Schema = field(repr=False)
+    """The table's own columns."""
+    storage: Storage = field(repr=False)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """What `read` returns: Hudi's five meta columns, then the table's own."""
+        return with_meta(self.data_schema)
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows, all columns or those named, in that order; the rows' order means nothing.
+
+        Raises TableError for an unknown column, DamagedTable for a file that can't be read.
+        """
+        schema = self.schema
+        if columns is not None:
+            unknown = [name for name in columns if name not in schema.names]
+            if unknown:
+                raise TableError(f"no such columns: {unknown}; there are {schema.names}")
+            schema = pa.schema([schema.field(name) for name in columns])
+        tables = [read(self.storage, file.path, schema) for file in self.files]
+        return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    def urls(self) -> list[str]:
+        """Where DuckDB, Arrow or any reader of Parquet opens the files."""
+        return [self.storage.url(file.path) for file in self.files]
+
+
+def slices_by_group(
+    files: Iterable[DataFile], timeline: Timeline
+) -> dict[tuple[str, str], list[DataFile]]:
+    """The committed slices of each file group, oldest first, by (partition, file id)."""
+    groups: dict[tuple[str, str], list[DataFile]] = {}
+    for file in sorted(files, key=lambda file: file.instant):
+        if timeline.shows(file.instant):
+            groups.setdefault((file.partition, file.file_id), []).append(file)
+    return groups
+
+
+def replaced_groups(
+    commits: Mapping[str, CommitMetadata], as_of: str | None = None
+) -> dict[tuple[str, str], str]:
+    """The file groups that replacecommits made invisible, with the instant that did."""
+    return {
+        (partition, file_id): instant
+        for instant, commit in commits.items()
+        if as_of is None or instant <= as_of
+        for partition, ids in commit.replaced.items()
+        for file_id in ids
+    }
+
+
+def current_files(
+    folder: TableFolder,
+    files: Iterable[DataFile],
+    timeline: Timeline,
+    commits: Mapping[str, CommitMetadata],
+    as_of: str | None = None,
+) -> tuple[BaseFile, ...]:
+    """The newest committed slice of every visible file group, at `as_of` or now."""
+    stats = {stat.path: stat for commit in commits.values() for stat in commit.stats}
+    replaced = replaced_groups(commits, as_of)
+    found = []
+    for group, slices in slices_by_group(files, timeline).items():
+        reached = [s for s in slices if as_of is None or s.instant <= as_of]
+        if not reached or group in replaced:
+            continue
+        newest = reached[-1]
+        stat = stats.get(newest.relative)
+        found.append(
+            BaseFile(
+                partition=newest.partition,
+                file_id=newest.file_id,
+                instant=newest.instant,
+                path=folder.key(newest.relative),
+                rows=stat.rows if stat else None,
+                size=stat.bytes if stat else None,
+            )
+        )
+    return tuple(sorted(found, key=lambda file: file.path))
+
+
+def check_covered(
+    as_of: str, files: Iterable[DataFile], commits: Mapping[str, CommitMetadata]
+) -> None:
+    """Raises TableError if files of the table as of that instant were cleaned away.
+
+    A later commit names the slice that it replaced: that slice must still be there if it is as
+    old as `as_of`; likewise some slice of each older group that a later replacecommit hid.
+    """
+    there: dict[tuple[str, str], set[str]] = {}
+    for file in files:
+        there.setdefault((file.partition, file.file_id), set()).add(file.instant)
+    born = {
+        (stat.partition, stat.file_id): instant
+        for instant, commit in commits.items()
+        for stat in commit.stats
+        if stat.previous is None
+    }
+    for instant, commit in commits.items():
+        if instant <= as_of:
+            continue
+        for stat in commit.stats:
+            group = (stat.partition, stat.file_id)
+            needed = stat.previous
+            if needed and needed <= as_of and needed not in there.get(group, set()):
+                raise _not_covered(as_of)
+        for group in replaced_groups({instant: commit}):
+            if group not in there and born.get(group, "") <= as_of:
+                raise _not_covered(as_of)
+
+
+def _not_covered(as_of: str) -> TableError:
+    return TableError(
+        f"the table as of {as_of} can't be read any more: its replaced files were cleaned; "
+        "ask for a later instant or a savepoint"
+    )

@@ -1,0 +1,239 @@
+"""A Hudi table: open, read, and write it."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from tradelake.clock import Clock, system_clock
+from tradelake.errors import DamagedTable, ObjectExists, ObjectMissing, TableError
+from tradelake.hudi import properties
+from tradelake.hudi.commits import SCHEMA, CommitLog
+from tradelake.hudi.groups import MAX_GROUP_ROWS, SMALL_GROUP_ROWS, GroupSizes
+from tradelake.hudi.layout import LEASE, PROPERTIES, PROPERTIES_BACKUP, TableFolder
+from tradelake.hudi.schema import from_avro
+from tradelake.hudi.snapshot import Snapshot, check_covered, current_files
+from tradelake.hudi.spec import TableSpec
+from tradelake.hudi.state import TableState
+from tradelake.hudi.timeline import Timeline
+from tradelake.hudi.writer import Writer
+from tradelake.storage import Storage
+
+# File groups are read, merged and written side by side; Arrow and the disk work without Python's
+# lock. More threads than that need more cores than the smallest machine has.
+_THREADS = 2
+
+
+@dataclass(frozen=True)
+class TimelineEntry:
+    """One action on the timeline. The numbers are 0 for services and for pending actions."""
+
+    instant: str
+    action: str
+    """commit, replacecommit, clean, rollback, restore or savepoint."""
+    state: str
+    """requested, inflight or completed."""
+    rows_inserted: int = 0
+    rows_updated: int = 0
+    rows_deleted: int = 0
+    """A row that moved to another partition was inserted there and deleted here."""
+    files: int = 0
+    bytes_written: int = 0
+    millis: int = 0
+    """Time spent on the files, summed over them, which are written side by side."""
+
+    @property
+    def rows_upserted(self) -> int:
+        """Rows inserted or updated."""
+        return self.rows_inserted + self.rows_updated
+
+
+class HudiTable:
+    """A copy-on-write table of version 6. Get one with `create` or `open`."""
+
+    def __init__(self, folder: TableFolder, spec: TableSpec, clock: Clock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._log = CommitLog(folder)
+        self.spec = spec
+
+    @classmethod
+    def create(
+        cls, storage: Storage, path: str, spec: TableSpec, clock: Clock = system_clock
+    ) -> "HudiTable":
+        """Makes an empty table in the folder `path` of the storage.
+
+        Raises TableError if there is a table or the spec can't be one.
+        """
+        spec.check()
+        folder = _folder(storage, path)
+        data = properties.to_bytes(properties.describe(spec), clock())
+        try:
+            storage.put(folder.meta(PROPERTIES), data, create=True)
+        except ObjectExists as error:
+            raise TableError(f"there is a table at {storage.url(path)}; open it") from error
+        return cls.open(storage, path, clock)
+
+    @classmethod
+    def open(cls, storage: Storage, path: str, clock: Clock = system_clock) -> "HudiTable":
+        """Opens a table, whoever wrote it.
+
+        Raises TableError if there is none, UnsupportedTable if it has another version or a feature
+        that is not handled, DamagedTable if its files make no sense.
+        """
+        folder = _folder(storage, path)
+        found = _properties(folder)
+        log = CommitLog(folder)
+        schema = _schema(folder, Timeline.load(folder), log, found)
+        table = cls(folder, properties.to_spec(found, schema), clock)
+        table._log = log
+        return table
+
+    @staticmethod
+    def exists(storage: Storage, path: str) -> bool:
+        """Whether a table, of any version, lies in the folder `path`."""
+        folder = _folder(storage, path)
+        return any(storage.exists(folder.meta(n)) for n in (PROPERTIES, PROPERTIES_BACKUP))
+
+    def snapshot(self, as_of: str | None = None) -> Snapshot:
+        """The table as the newest commit at or before `as_of` (an instant) left it, or as it is.
+
+        Raises TableError if `as_of` is before the first commit of the timeline, or if files that
+        it needs were cleaned.
+        """
+        timeline = Timeline.load(self._folder)
+        commits = self._log.of(timeline)
+        files, _ = self._folder.data_files()
+        covered = [w.time for w in timeline.writes if as_of is None or w.time <= as_of]
+        if as_of is not None:
+            if not (as_of.isdecimal() and len(as_of) in (14, 17)):
+                raise TableError(f"{as_of!r} is no instant: 17 digits, yyyyMMddHHmmssSSS")
+            if not covered:
+                start = timeline.writes[0].time if timeline.writes else "none"
+                raise TableError(f"{as_of} is before the first commit kept, {start}")
+            check_covered(as_of, files, commits)
+        schema = self.spec.schema
+        for instant in reversed(covered):
+            if text := commits[instant].extra.get(SCHEMA) if instant in commits else None:
+                schema = _parsed(text, f"{self._folder.path} at {instant}")
+                break
+        current = current_files(self._folder, files, timeline, commits, as_of)
+        newest = covered[-1] if covered else None
+        return Snapshot(newest, current, schema, self._folder.storage)
+
+    def history(self) -> list[TimelineEntry]:
+        """All actions on the timeline, oldest first."""
+        timeline = Timeline.load(self._folder)
+        commits = self._log.of(timeline)
+        entries = []
+        for i in timeline.instants:
+            write = i in timeline.writes
+            stats = commits[i.time].stats if write and i.time in commits else ()
+            entries.append(
+                TimelineEntry(
+                    instant=i.time,
+                    action=i.action,
+                    state=i.state,
+                    rows_inserted=sum(s.inserts for s in stats),
+                    rows_updated=sum(s.updates for s in stats),
+                    rows_deleted=sum(s.deletes for s in stats),
+                    files=len(stats),
+                    bytes_written=sum(s.bytes for s in stats),
+                    millis=sum(s.millis for s in stats),
+                )
+            )
+        return entries
+
+    def metadata(self, key: str, as_of: str | None = None) -> str | None:
+        """The value of `key` in the newest completed commit that has it, whoever wrote it.
+
+        as_of: only commits at or before this instant count.
+        """
+        for instant in reversed(Timeline.load(self._folder).writes):
+            if as_of is not None and instant.time > as_of:
+                continue
+            commit = self._log.get(instant)
+            if commit is not None and key in commit.extra:
+                return commit.extra[key]
+        return None
+
+    def metadata_kept(self, key: str) -> dict[str, str]:
+        """The values of `key` in all commits on the timeline that have it, by instant."""
+        timeline = Timeline.load(self._folder)
+        commits = self._log.of(timeline)
+        return {i: c.extra[key] for i, c in sorted(commits.items()) if key in c.extra}
+
+    @contextmanager
+    def writer(
+        self,
+        holder: str,
+        *,
+        small_group_rows: int = SMALL_GROUP_ROWS,
+        max_group_rows: int = MAX_GROUP_ROWS,
+        threads: int = _THREADS,
+    ) -> Iterator[Writer]:
+        """The table's writer, for the length of the context.
+
+        Takes the lease (another one who tries is told `holder`), undoes commits that died, drops
+        the metadata table, and reads all keys. Raises LeaseHeld, UnsupportedTable, DamagedTable.
+        """
+        with (
+            self._folder.storage.lock(self._folder.meta(LEASE), holder),
+            ThreadPoolExecutor(threads) as pool,
+        ):
+            found = _properties(self._folder)
+            schema = _schema(self._folder, Timeline.load(self._folder), self._log, found)
+            spec = properties.to_spec(found, schema)
+            properties.check_writable(found, spec, self._folder.path)
+            sizes = GroupSizes(small_group_rows, max_group_rows)
+            state = TableState(self._folder, spec, self._log, self._clock, sizes, pool)
+            state.load()
+            self.spec = spec
+            writer = Writer(state)
+            try:
+                yield writer
+            finally:
+                writer.close()
+
+
+def _folder(storage: Storage, path: str) -> TableFolder:
+    if not path.strip("/"):
+        raise TableError("a table needs a folder of its own in the storage")
+    return TableFolder(storage, path.strip("/"))
+
+
+def _properties(folder: TableFolder) -> dict[str, str]:
+    for name in (PROPERTIES, PROPERTIES_BACKUP):  # Hudi on Spark replaces the one via the other
+        key = folder.meta(name)
+        try:
+            found = properties.parse(folder.storage.get(key))
+        except ObjectMissing:
+            continue
+        except ValueError as error:
+            raise DamagedTable(f"{key} holds no properties: {error}") from error
+        properties.check_readable(found, folder.path)
+        return found
+    raise TableError(f"there is no Hudi table at {folder.storage.url(folder.path)}")
+
+
+def _schema(
+    folder: TableFolder, timeline: Timeline, log: CommitLog, found: dict[str, str]
+) -> pa.Schema:
+    """The columns by the newest commit that tells them, else as the table was created."""
+    for instant in reversed(timeline.writes):
+        commit = log.get(instant)
+        if commit is not None and SCHEMA in commit.extra:
+            where = folder.meta(f"{instant.time}.{instant.action}")
+            return _parsed(commit.extra[SCHEMA], where)
+    if properties.CREATE_SCHEMA in found:
+        return _parsed(found[properties.CREATE_SCHEMA], folder.meta(PROPERTIES))
+    raise DamagedTable(f"{folder.path}: neither a commit nor {PROPERTIES} tells the columns")
+
+
+def _parsed(text: str, where: str) -> pa.Schema:
+    try:
+        return from_avro(text, where)
+    except ValueError as error:
+        raise DamagedTable(f"{where}: {error}") from error

@@ -1,0 +1,111 @@
+"""The timeline: the files in `.hoodie` that say which actions were begun and which are complete."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from tradelake.errors import UnsupportedTable
+from tradelake.hudi.layout import TableFolder
+
+REQUESTED = "requested"
+INFLIGHT = "inflight"
+COMPLETED = "completed"
+STATES = (REQUESTED, INFLIGHT, COMPLETED)
+
+COMMIT = "commit"
+REPLACE = "replacecommit"
+WRITES = (COMMIT, REPLACE)
+CLEAN = "clean"
+ROLLBACK = "rollback"
+RESTORE = "restore"
+SAVEPOINT = "savepoint"
+_ACTIONS = (*WRITES, CLEAN, ROLLBACK, RESTORE, SAVEPOINT)
+_FOREIGN = ("deltacommit", "compaction", "logcompaction", "indexing", "schemacommit")
+
+_NAME = re.compile(
+    r"(?P<time>\d{17}|\d{14})\.(?:(?P<action>[a-z]+)(?:\.(?P<state>requested|inflight))?)"
+)
+
+
+@dataclass(frozen=True, order=True)
+class Instant:
+    """An action on the timeline, in the state that it has reached."""
+
+    time: str
+    action: str
+    state: str
+
+
+def state_name(time: str, action: str, state: str) -> str:
+    """The name of the file that says an action has reached a state."""
+    if state == COMPLETED:
+        return f"{time}.{action}"
+    if state == INFLIGHT and action == COMMIT:
+        return f"{time}.inflight"
+    return f"{time}.{action}.{state}"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """All actions of a table that are not archived, oldest first."""
+
+    instants: tuple[Instant, ...]
+
+    @classmethod
+    def load(cls, folder: TableFolder) -> "Timeline":
+        """Lists the timeline; raises UnsupportedTable on an action that COPY_ON_WRITE lacks."""
+        reached: dict[tuple[str, str], str] = {}
+        for name in folder.storage.children(folder.meta("")[:-1]):
+            match = _NAME.fullmatch(name)
+            if not match:
+                continue
+            action, state = match["action"], match["state"] or COMPLETED
+            if action == INFLIGHT:
+                action, state = COMMIT, INFLIGHT
+            if action in _FOREIGN:
+                raise UnsupportedTable(f"{folder.meta(name)}: an action that we do not handle")
+            if action not in _ACTIONS:
+                continue
+            key = (match["time"], action)
+            reached[key] = max(reached.get(key, REQUESTED), state, key=STATES.index)
+        return cls(tuple(sorted(Instant(*key, state) for key, state in reached.items())))
+
+    def completed(self, *actions: str) -> list[Instant]:
+        """The completed instants of these actions."""
+        return [i for i in self.instants if i.action in actions and i.state == COMPLETED]
+
+    def pending(self, *actions: str) -> list[Instant]:
+        """The instants of these actions that are not complete."""
+        return [i for i in self.instants if i.action in actions and i.state != COMPLETED]
+
+    @cached_property
+    def writes(self) -> tuple[Instant, ...]:
+        """The completed commits and replacecommits."""
+        return tuple(self.completed(*WRITES))
+
+    @property
+    def last(self) -> str | None:
+        """The newest instant of any action and state."""
+        return self.instants[-1].time if self.instants else None
+
+    @cached_property
+    def savepoints(self) -> frozenset[str]:
+        """The instants that are saved, or about to be."""
+        return frozenset(i.time for i in self.instants if i.action == SAVEPOINT)
+
+    @cached_property
+    def start(self) -> str | None:
+        """The first completed write that is not there only because it is saved.
+
+        Files of earlier instants were committed by what has been archived since.
+        """
+        times = [i.time for i in self.writes]
+        return next((t for t in times if t not in self.savepoints), times[0] if times else None)
+
+    def shows(self, time: str) -> bool:
+        """Whether files written at this instant are committed."""
+        return time in self._write_times or (self.start is not None and time < self.start)
+
+    @cached_property
+    def _write_times(self) -> frozenset[str]:
+        return frozenset(i.time for i in self.writes)

@@ -1,0 +1,133 @@
+"""The writer of a table: the only one, for as long as it holds the lease."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tradelake.errors import TableError, TradelakeError
+from tradelake.hudi.archiving import KEPT_COMMITS, archive
+from tradelake.hudi.batch import Batch
+from tradelake.hudi.cleaning import clean
+from tradelake.hudi.committing import CommitResult, Committing
+from tradelake.hudi.keys import as_keys
+from tradelake.hudi.murmur import hash64
+from tradelake.hudi.schema import RECORD_KEY
+from tradelake.hudi.spec import TableSpec
+from tradelake.hudi.state import TableState
+from tradelake.hudi.timeline import Timeline
+from tradelake.hudi.transaction import Transaction
+
+# A query reads the files it found when it began; it may take this long.
+CLEAN_RETENTION = timedelta(minutes=5)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Writer:
+    """Writes and tends one table. Made by `HudiTable.writer`; not for several threads."""
+
+    def __init__(self, state: TableState) -> None:
+        self._state = state
+        self._busy = False
+        self._closed = False
+        self._stale = False
+
+    @property
+    def spec(self) -> TableSpec:
+        """The table as it is now."""
+        return self._state.spec
+
+    def lookup(self, keys: pa.Array, columns: Sequence[str]) -> pa.Table:
+        """The stored rows with these keys, in no particular order.
+
+        keys     Hudi's key strings, as for `Transaction.delete`
+        columns  which of the table's columns to read
+        returns  `_hoodie_record_key`, then those columns; one row per key that the table has
+        """
+        self._check_usable()
+        stored = self._state.format.stored
+        unknown = [name for name in columns if name not in stored.names]
+        if unknown:
+            raise TableError(f"no such columns: {unknown}; there are {stored.names}")
+        names = list(dict.fromkeys([RECORD_KEY, *columns]))
+        schema = pa.schema([stored.field(name) for name in names])
+        asked = as_keys(keys).unique()
+        _, candidates = self._state.index.find(hash64(asked))
+        numbers = sorted(set(candidates.tolist()))
+        found = self._state.read_groups(numbers, schema).values()
+        rows = [table.filter(pc.is_in(table.column(RECORD_KEY), asked)) for table in found]
+        return pa.concat_tables([schema.empty_table(), *rows])
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction; left without `commit`, or by an exception before it, it writes nothing."""
+        self._check_usable()
+        if self._busy:
+            raise TableError("a transaction is open; end it before beginning another")
+        self._busy = True
+        transaction = Transaction(self._state.next_instant(), self.spec, self._commit)
+        try:
+            yield transaction
+        finally:
+            transaction.ended = True
+            self._busy = False
+
+    def clean(self, retention: timedelta = CLEAN_RETENTION) -> int:
+        """Deletes files that were replaced at least `retention` ago; returns how many.
+
+        Never a visible file nor one of a savepoint. A commit of an earlier writer counts from the
+        action after it, or from when this writer opened: when it completed is written nowhere.
+        """
+        timeline = self._timeline()
+        return clean(
+            self._state.folder,
+            timeline,
+            self._state.next_instant(),
+            self._state.clock,
+            self._state.log.of(timeline),
+            self._state.completions(),
+            retention // _MICROSECOND,
+        )
+
+    def archive(self, keep: int = KEPT_COMMITS) -> int:
+        """Takes the oldest commits beyond `keep` off the timeline; returns how many instants went.
+
+        A commit stays, with all after it, while files that it replaced are there (see `clean`),
+        while it is saved, or while it is the newest to hold some metadata key.
+        """
+        timeline = self._timeline()
+        return archive(self._state.folder, timeline, self._state.log.of(timeline), max(1, keep))
+
+    def close(self) -> None:
+        """Ends the writer; `HudiTable.writer` calls it."""
+        self._closed = True
+
+    def _commit(self, instant: str, batch: Batch, metadata: Mapping[str, str]) -> CommitResult:
+        try:
+            return Committing(self._state, instant, batch).run(metadata)
+        except BaseException:
+            # Whether the commit completed before it failed is for the table to say: what is
+            # pending is rolled back, and memory is read anew. Should that fail, too, it is tried
+            # again before the writer's next use, or by the next writer.
+            self._stale = True
+            with suppress(TradelakeError):
+                self._refresh()
+            raise
+
+    def _refresh(self) -> None:
+        self._state.load()
+        self._stale = False
+
+    def _timeline(self) -> Timeline:
+        self._check_usable()
+        if self._busy:
+            raise TableError("a transaction is open; clean and archive when it has ended")
+        return Timeline.load(self._state.folder)
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise TableError("this writer is closed; open another one")
+        if self._stale:
+            self._refresh()

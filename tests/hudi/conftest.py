@@ -1,0 +1,24 @@
+"""A table on disk for each test."""
+
+from pathlib import Path
+
+import pytest
+from hudi_lake import PATH, SPEC, Clock
+
+from tradelake.hudi import HudiTable
+from tradelake.storage import LocalStorage
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path, sync=False)
+
+
+@pytest.fixture
+def table(storage: LocalStorage, clock: Clock) -> HudiTable:
+    return HudiTable.create(storage, PATH, SPEC, clock)
