@@ -78,6 +78,13 @@ def test_a_query_that_needs_too_much_memory_is_told_so(catalog: Catalog) -> None
         ).table()
 
 
+def test_lists_of_lists_that_the_engine_does_not_count_are_stopped_too(catalog: Catalog) -> None:
+    engine = Engine(catalog, threads=1, memory_limit="50MB", time_limit=60)
+    inner = "transform(sequence(1, 10000), y -> sequence(1, 10000))"
+    with pytest.raises(QueryError, match="memory_limit"):
+        engine.execute(f"select cardinality(transform(sequence(1, 10000), x -> {inner}))").table()
+
+
 @pytest.mark.parametrize(
     "sql",
     [
