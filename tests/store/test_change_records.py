@@ -1,7 +1,10 @@
 """The change log: each change, whoever made it, with a record as DynamoDB's stream has it."""
 
+import random
 import re
+import sqlite3
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -182,3 +185,41 @@ def test_a_change_undone_has_no_record(client, events):
     client.execute(f"INSERT INTO transactions VALUES {ROW}")
     client.execute("ROLLBACK")
     assert events() == []
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_any_mixture_of_foreign_writes_is_captured(client, fold, table, seed):
+    chance = random.Random(seed)
+    client.execute("PRAGMA synchronous = OFF")
+    for step in range(3000):
+        with suppress(sqlite3.IntegrityError):
+            client.execute(*random_write(chance))
+        if step % 250 == 0:
+            client.execute(f"PRAGMA recursive_triggers = {chance.choice(['ON', 'OFF'])}")
+            assert fold() == table()
+    assert fold() == table()
+
+
+def random_write(chance):
+    key, other = chance.choices("abc", k=2)
+    value = chance.choice(["1", "2", None])
+    inserted = ("(?,?" + ",'1'" * 10 + ")", [key, value])
+    upsert = " ON CONFLICT (transaction_id) DO UPDATE SET timestamp = excluded.timestamp"
+    conflict = chance.choice(["", "OR REPLACE", "OR IGNORE", "OR ABORT", "OR FAIL"])
+    return chance.choice(
+        [
+            (f"INSERT {conflict} INTO transactions VALUES {inserted[0]}", inserted[1]),
+            (
+                f"INSERT {conflict} INTO transactions VALUES {inserted[0]}, {inserted[0]}",
+                [*inserted[1], other, value],
+            ),
+            (f"INSERT INTO transactions VALUES {inserted[0]}{upsert}", inserted[1]),
+            (
+                f"UPDATE {conflict} transactions SET transaction_id = ?, timestamp = ?"
+                " WHERE transaction_id = ?",
+                [other, value, key],
+            ),
+            ("UPDATE transactions SET timestamp = ?", [value]),
+            ("DELETE FROM transactions WHERE transaction_id = ?", [key]),
+        ]
+    )

@@ -40,24 +40,24 @@ def statements() -> list[str]:
         "CREATE TABLE settings (region TEXT NOT NULL, log_id TEXT NOT NULL) STRICT",
         f"INSERT INTO settings VALUES ('{DEFAULT_REGION}', lower(hex(randomblob(16))))",
         # REPLACE deletes the row in its way without firing delete triggers (unless the client
-        # sets recursive_triggers). So the row in the way is kept here until the insert is through.
+        # sets recursive_triggers). So the row in the way is kept here for the insert's record.
         f"CREATE TABLE replaced ({_column_list()}) STRICT, WITHOUT ROWID",
         _keep_replaced("before_insert", "INSERT", ""),
         _keep_replaced("before_move", f"UPDATE OF {KEY}", f"old.{KEY} IS NOT new.{KEY} AND "),
         f"""CREATE TRIGGER inserted AFTER INSERT ON transactions BEGIN
-            {_tick()}; {_record_arrival()}; {_forget_replaced("new")};
+            {_tick()}; {_record_arrival()};
         END""",
         f"""CREATE TRIGGER updated AFTER UPDATE ON transactions
         WHEN old.{KEY} IS new.{KEY} AND {_differ("old", "new")} BEGIN
-            {_tick()}; {_record("'MODIFY'", new="new", old="old")}; {_forget_replaced("new")};
+            {_tick()}; {_record("'MODIFY'", new="new", old="old")};
         END""",
         f"""CREATE TRIGGER moved AFTER UPDATE OF {KEY} ON transactions
         WHEN old.{KEY} IS NOT new.{KEY} BEGIN
-            {_tick()}; {_record("'REMOVE'", old="old")}; {_forget_replaced("old")};
-            {_tick()}; {_record_arrival()}; {_forget_replaced("new")};
+            {_tick()}; {_record("'REMOVE'", old="old")}; {_forget_replaced()};
+            {_tick()}; {_record_arrival()};
         END""",
         f"""CREATE TRIGGER deleted AFTER DELETE ON transactions BEGIN
-            {_tick()}; {_record("'REMOVE'", old="old")}; {_forget_replaced("old")};
+            {_tick()}; {_record("'REMOVE'", old="old")}; {_forget_replaced()};
         END""",
         f"PRAGMA user_version = {VERSION}",
     ]
@@ -81,8 +81,8 @@ def _column(field: Field) -> str:
 
 
 def _keep_replaced(name: str, event: str, condition: str) -> str:
-    """An entry that outlives its statement (INSERT OR IGNORE) still equals the row it was taken
-    from, since every change of that row forgets it."""
+    """An entry that outlives its statement does no harm: while there is a row of its key it is
+    taken anew before it is looked at, and when the row goes it is forgotten."""
     in_the_way = f"FROM transactions WHERE {KEY} = new.{KEY}"
     return f"""CREATE TRIGGER {name} BEFORE {event} ON transactions
         WHEN {condition}EXISTS (SELECT 1 {in_the_way}) BEGIN
@@ -90,8 +90,8 @@ def _keep_replaced(name: str, event: str, condition: str) -> str:
         END"""
 
 
-def _forget_replaced(row: str) -> str:
-    return f"DELETE FROM replaced WHERE {KEY} = {row}.{KEY}"
+def _forget_replaced() -> str:
+    return f"DELETE FROM replaced WHERE {KEY} = old.{KEY}"
 
 
 def _tick() -> str:
