@@ -167,6 +167,7 @@ def test_foreign_writes_one_after_the_other_leave_nothing_behind(
     store: SqliteStore, client, trade, fold, table, recursive
 ):
     """Of what REPLACE overwrites the trigger keeps a copy; a stale one must never be used."""
+    client.execute("PRAGMA synchronous = OFF")
     client.execute(f"PRAGMA recursive_triggers = {recursive}")
     for first, _ in FOREIGN_WRITES:
         for second, _ in FOREIGN_WRITES:
