@@ -75,7 +75,7 @@ class LocalStorage:
                 os.link(temporary, path)
                 temporary.unlink()
             else:
-                os.replace(temporary, path)
+                temporary.replace(path)
             self._sync_folder(path.parent)
         except FileExistsError as error:
             temporary.unlink(missing_ok=True)
@@ -115,7 +115,7 @@ class LocalStorage:
     def children(self, prefix: str = "") -> list[str]:
         top = self._path(prefix) if prefix else self.root
         try:
-            return sorted(name for name in os.listdir(top) if not name.startswith(_TEMPORARY))
+            return sorted(p.name for p in top.iterdir() if not p.name.startswith(_TEMPORARY))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from heapq import heappop, heappush
 
+from tradelake.actions import Action, Delete, Put, Update
 from tradelake.clock import iso
 from tradelake.errors import UsageError
 from tradelake.market.chance import Chance, Weighted
@@ -17,31 +18,6 @@ from tradelake.market.fees import (
 from tradelake.market.prices import Prices, decimal_text
 from tradelake.market.traders import Trader, make_traders
 from tradelake.trade import Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """An order was placed; its transaction is PENDING."""
-
-    transaction: Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """Fields of a transaction changed, by name."""
-
-    transaction_id: str
-    fields: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """An order was cancelled; its transaction is gone."""
-
-    transaction_id: str
-
-
-Action = Put | Update | Delete
 
 
 @dataclass(frozen=True, slots=True)

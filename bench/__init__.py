@@ -1,0 +1,1 @@
+"""The figures of tradelake, measured here and now: `make bench`."""

@@ -1,0 +1,149 @@
+"""demo: simulator and pipeline together, and what they made in the end."""
+
+import threading
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tradelake.cli.context import shell_of
+from tradelake.cli.market import make_simulator, open_store
+from tradelake.cli.progress import Ticker, note, stopping
+
+if TYPE_CHECKING:
+    from tradelake.feed import Fed
+    from tradelake.home import Home
+    from tradelake.pipeline import Report
+    from tradelake.settings import Settings
+
+RATE = 100.0
+"""Orders a second: some 200 changes, enough to see every kind of trade within seconds."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the group's commands."""
+    app.command()(demo)
+
+
+def demo(
+    context: typer.Context,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Stop by itself after so long; else on Ctrl-C.")
+    ] = None,
+    rate: Annotated[float, typer.Option(help="Orders a second.")] = RATE,
+    seed: Annotated[int | None, typer.Option(min=0, help="Play the same market again.")] = None,
+) -> None:
+    """Run the market simulator and the whole pipeline, and say what happened.
+
+    \b
+    tradelake demo --seconds 20
+    tradelake demo --rate 250
+    """
+    from tradelake.home import Home
+
+    settings = shell_of(context).settings()
+    home = Home(settings.home).make()
+    with stopping() as stop:
+        _Demo(settings, home, stop, rate, seed).run(seconds)
+    _show_figures(settings, home)
+
+
+class _Demo:
+    """The market in a thread of its own, the pipeline in this one."""
+
+    def __init__(
+        self,
+        settings: "Settings",
+        home: "Home",
+        stop: threading.Event,
+        rate: float,
+        seed: int | None,
+    ) -> None:
+        self._settings = settings
+        self._home = home
+        self._stop = stop
+        self._rate = rate
+        self._seed = seed
+        self._changes = 0
+        self._folded = 0
+        self._shown = 0
+        self._failure: BaseException | None = None
+        self._ticker = Ticker()
+        self._began = time.monotonic()
+
+    def run(self, seconds: float | None) -> None:
+        """Until `stop` is set, or so many seconds have passed."""
+        from tradelake.pipeline import Pipeline
+
+        with Pipeline(self._home, self._settings) as pipeline:
+            note(f"home {self._home.path}; Ctrl-C stops")
+            market = threading.Thread(target=self._play, name="market", daemon=True)
+            timer = threading.Timer(seconds, self._stop.set) if seconds else None
+            market.start()
+            if timer:
+                timer.start()
+            try:
+                pipeline.follow(self._stop, report=self._report)
+            finally:
+                self._stop.set()
+                market.join()
+                if timer:
+                    timer.cancel()
+            for report in pipeline.drain():  # what the market wrote while the last commit ran
+                self._report(report)
+        if self._failure is not None:
+            raise self._failure
+        lasted = time.monotonic() - self._began
+        print(
+            f"{self._changes:,} changes in {lasted:.1f} s, {self._changes / lasted:,.0f} a second; "
+            f"{self._folded:,} folded into the lake"
+        )
+
+    def _play(self) -> None:
+        from tradelake.clock import system_clock
+        from tradelake.feed import Opening, Pace, simulate
+
+        try:
+            opening = Opening.choose(self._seed, system_clock)
+            simulator = make_simulator(self._settings, opening.seed, opening.start_us, self._rate)
+            with closing(open_store(self._settings)) as store:
+                simulate(simulator, store, self._stop, pace=Pace(system_clock), report=self._count)
+        except BaseException as failure:
+            self._failure = failure
+            self._stop.set()
+
+    def _count(self, fed: "Fed") -> None:
+        self._changes = fed.changes
+
+    def _report(self, report: "Report") -> None:
+        from tradelake.etl.freshness import quantile_seconds
+
+        row = report.batch.row
+        self._folded += row.counts.received
+        if self._ticker.due():
+            elapsed = time.monotonic() - self._began
+            lag = quantile_seconds(report.batch.freshness, 0.99)
+            note(
+                f"{elapsed:5.0f} s  {self._changes / elapsed:6,.0f} changes/s  "
+                f"{self._folded:9,} folded  {max(0, self._changes - self._folded):6,} on the way  "
+                f"lag {'-' if lag is None else f'{lag:.2f} s'}  commit {row.instant} "
+                f"(+{row.rows_upserted:,} −{row.rows_deleted:,} rows)"
+            )
+
+
+def _show_figures(settings: "Settings", home: "Home") -> None:
+    """The dashboard's visuals as tables."""
+    from tradelake.cli.output import Format, write_result
+    from tradelake.dashboard.visuals import TITLE, VISUALS
+    from tradelake.query import Engine
+    from tradelake.query.lake import LakeCatalog
+
+    print(f"\n{TITLE}")
+    engine = Engine(
+        LakeCatalog(home.storage), threads=settings.threads, memory_limit=settings.memory_limit
+    )
+    with engine:
+        for visual in VISUALS:
+            print(f"\n{visual.title}")
+            write_result(engine.execute(visual.sql), Format.TABLE)

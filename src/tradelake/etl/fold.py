@@ -1,0 +1,93 @@
+"""The fold: what a set of records means for the table, whatever their order, repeats and batches.
+
+Works on relations of one DuckDB connection:
+    records   what `judge` made: rid, and the columns of processed_crypto_txn
+    rejected  rid of those that can't be used
+    known     of the batch's keys: transaction_id, change_order (the newest known), and present,
+              whether it has a row
+"""
+
+import duckdb
+import pyarrow as pa
+
+from tradelake.change import ORDER_EVENT_ID_AT
+from tradelake.etl.engine import fetch
+from tradelake.etl.ledger import Counts
+from tradelake.etl.schema import PROCESSED_SCHEMA, TOMBSTONE_SCHEMA
+
+_USABLE = """CREATE OR REPLACE TEMP VIEW usable AS
+SELECT * FROM records WHERE rid NOT IN (SELECT rid FROM rejected)"""
+
+_OUTCOMES = f"""CREATE OR REPLACE TEMP TABLE outcomes AS
+WITH copies AS (
+  -- Records with the same eventID are one record.
+  SELECT rid, transaction_id, event_id, event_name, trade_status, change_order,
+    row_number() OVER (PARTITION BY event_id ORDER BY change_order DESC, rid) > 1 AS repeated
+  FROM usable
+),
+against_known AS (
+  SELECT copies.*, known.change_order AS known_order, coalesce(known.present, false) AS present,
+    repeated OR event_id = substr(known.change_order, {ORDER_EVENT_ID_AT + 1}) AS duplicate
+  FROM copies LEFT JOIN known USING (transaction_id)
+),
+newest AS (
+  SELECT transaction_id, max(change_order) AS newest_order
+  FROM against_known WHERE NOT coalesce(duplicate, false) GROUP BY transaction_id
+)
+SELECT rid, transaction_id, change_order,
+  CASE
+    WHEN duplicate THEN 'duplicate'
+    WHEN change_order < known_order OR change_order < newest_order THEN 'superseded'
+    WHEN event_name <> 'REMOVE' AND trade_status <> 'FAILED' THEN 'upserted'
+    WHEN present THEN 'deleted'
+    ELSE 'filtered'
+  END AS outcome
+FROM against_known LEFT JOIN newest USING (transaction_id)"""
+
+_COLUMNS = ", ".join(PROCESSED_SCHEMA.names)
+
+
+def keys(connection: duckdb.DuckDBPyConnection) -> pa.Array:
+    """The transaction_ids of the usable records, each once."""
+    connection.execute(_USABLE)
+    found = fetch(connection, "SELECT DISTINCT transaction_id FROM usable")
+    return found.column(0).cast(pa.string()).combine_chunks()
+
+
+def fold(connection: duckdb.DuckDBPyConnection) -> Counts:
+    """Decides each usable record's outcome: makes the table `outcomes` (rid, transaction_id,
+    change_order, outcome), and counts, received and quarantined left to the caller.
+    """
+    connection.execute(_OUTCOMES)
+    rows = connection.execute("SELECT outcome, count(*) FROM outcomes GROUP BY outcome").fetchall()
+    count = dict(rows)
+    return Counts(
+        applied=count.get("upserted", 0) + count.get("deleted", 0),
+        superseded=count.get("superseded", 0),
+        duplicate=count.get("duplicate", 0),
+        filtered=count.get("filtered", 0),
+    )
+
+
+def upserts(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """The rows to upsert (PROCESSED_SCHEMA)."""
+    query = (
+        f"SELECT {_COLUMNS} FROM records WHERE rid IN "
+        "(SELECT rid FROM outcomes WHERE outcome = 'upserted')"
+    )
+    return fetch(connection, query).cast(PROCESSED_SCHEMA)
+
+
+def deletes(connection: duckdb.DuckDBPyConnection) -> pa.Array:
+    """The transaction_ids of the rows to delete."""
+    found = fetch(connection, "SELECT transaction_id FROM outcomes WHERE outcome = 'deleted'")
+    return found.column(0).cast(pa.string()).combine_chunks()
+
+
+def tombstones(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """The keys that have no row after this batch, with their newest order (TOMBSTONE_SCHEMA)."""
+    query = (
+        "SELECT transaction_id, change_order FROM outcomes "
+        "WHERE outcome IN ('deleted', 'filtered') ORDER BY transaction_id"
+    )
+    return fetch(connection, query).cast(TOMBSTONE_SCHEMA)

@@ -1,0 +1,141 @@
+"""Takes landing objects in: their lines as one Arrow table, and what could not even be a line."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from tradelake.delivery.transform import landing_line
+from tradelake.etl.landing import LandingObject, Lines, Unreadable, read_object, split_lines
+from tradelake.etl.quarantine import RAW_LIMIT, Refused
+from tradelake.storage import Storage
+from tradelake.trade import Reason, Rejected
+
+
+@dataclass
+class Intake:
+    """What a batch received.
+
+    lines: `rid` BIGINT counted from 0 and `line` large_string; refused: records that are none.
+    """
+
+    refused: list[Refused] = field(default_factory=list)
+    _pieces: list[tuple[str, Lines]] = field(default_factory=list)
+
+    @property
+    def received(self) -> int:
+        """Lines and unreadable objects."""
+        return self.line_count + len(self.refused)
+
+    @property
+    def line_count(self) -> int:
+        """Lines that go on to be judged."""
+        return sum(len(lines.text) for _, lines in self._pieces)
+
+    @property
+    def size(self) -> int:
+        """Length of the text taken in."""
+        return sum(lines.text.nbytes for _, lines in self._pieces)
+
+    def lines(self) -> pa.Table:
+        """The lines with their numbers in this batch, ready for `judge`."""
+        texts = pa.chunked_array([lines.text for _, lines in self._pieces], pa.large_string())
+        return pa.table({"rid": pa.array(np.arange(len(texts)), pa.int64()), "line": texts})
+
+    def find(self, rids: Iterable[int]) -> dict[int, tuple[str, bytes]]:
+        """Origin (`key:line`) and bytes of lines by their number in this batch."""
+        starts = np.cumsum([0] + [len(lines.text) for _, lines in self._pieces])
+        found = {}
+        for rid in rids:
+            piece = int(np.searchsorted(starts, rid, side="right")) - 1
+            key, lines = self._pieces[piece]
+            at = int(rid - starts[piece])
+            text = lines.text[at].as_py().encode("utf-8")
+            found[rid] = (f"{key}:{lines.numbers[at].as_py()}", text.rstrip(b"\r\n"))
+        return found
+
+    def take_object(self, storage: Storage, landed: LandingObject) -> None:
+        """Takes an object's lines in; one that can't be read is one refused record."""
+        try:
+            content = read_object(storage, landed)
+        except Unreadable as unreadable:
+            self.refused.append(
+                Refused(
+                    Reason.UNREADABLE_FILE,
+                    str(unreadable),
+                    landed.key,
+                    unreadable.raw[:RAW_LIMIT],
+                )
+            )
+            return
+        lines = split_lines(content)
+        if landed.is_error:
+            self._take_error_lines(landed.key, lines)
+        else:
+            self._take_lines(landed.key, lines)
+
+    def take_raw(self, refused: Refused) -> None:
+        """Takes a quarantined record in again: a landed line, or a raw change record."""
+        key, _, number = refused.origin.rpartition(":")
+        if key.startswith("landing-errors/"):
+            self._take_change_record(key, int(number), refused.raw)
+        else:
+            self._take_lines(key, _one_line(refused.raw, int(number)))
+
+    def _take_lines(self, key: str, lines: Lines) -> None:
+        try:
+            text = lines.text.cast(pa.large_string())
+        except pa.ArrowInvalid:  # some line is not UTF-8: only now is each looked at
+            valid = [_is_utf8(line) for line in lines.text.to_pylist()]
+            for at in np.flatnonzero(~np.array(valid)):
+                raw = lines.text[int(at)].as_py().rstrip(b"\r\n")
+                origin = f"{key}:{lines.numbers[int(at)].as_py()}"
+                self.refused.append(
+                    Refused(Reason.MALFORMED_JSON, "the line is not UTF-8", origin, raw)
+                )
+            mask = pa.array(valid, pa.bool_())
+            text = lines.text.filter(mask).cast(pa.large_string())
+            lines = Lines(text, lines.numbers.filter(mask))
+        if len(text):
+            self._pieces.append((key, Lines(text, lines.numbers)))
+
+    def _take_error_lines(self, key: str, lines: Lines) -> None:
+        for line, number in zip(lines.text.to_pylist(), lines.numbers.to_pylist(), strict=True):
+            try:
+                raw = base64.b64decode(json.loads(line)["rawData"], validate=True)
+            except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
+                self.refused.append(
+                    Refused(
+                        Reason.MALFORMED_JSON,
+                        "not one of Firehose's error records",
+                        f"{key}:{number}",
+                        line.rstrip(b"\r\n"),
+                    )
+                )
+                continue
+            self._take_change_record(key, number, raw)
+
+    def _take_change_record(self, key: str, number: int, raw: bytes) -> None:
+        """A record that failed on its way is tried again: it may be the transform that failed."""
+        try:
+            line = landing_line(raw)
+        except Rejected as rejected:
+            self.refused.append(Refused(rejected.reason, rejected.detail, f"{key}:{number}", raw))
+            return
+        self._take_lines(key, _one_line(line, number))
+
+
+def _one_line(raw: bytes, number: int) -> Lines:
+    return Lines(pa.array([raw], pa.large_binary()), pa.array([number], pa.int64()))
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""The lake: its tables, and its state as the newest commit has it. Reading needs no lease."""
+
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+
+from tradelake.clock import Clock, system_clock
+from tradelake.errors import ObjectExists
+from tradelake.etl.ledger import ledger_table
+from tradelake.etl.quarantine import condensed, open_entries
+from tradelake.etl.schema import (
+    LEDGER,
+    LEDGER_SCHEMA,
+    PROCESSED,
+    PROCESSED_SPEC,
+    QUARANTINE,
+    QUARANTINE_SCHEMA,
+    STATISTICS,
+    STATISTICS_SPEC,
+    TOMBSTONE_SCHEMA,
+    TOMBSTONES,
+    table_path,
+)
+from tradelake.etl.sidefiles import SideLog
+from tradelake.etl.state import METADATA_KEY, LakeState
+from tradelake.etl.tombstones import newest
+from tradelake.hudi import HudiTable, TableSpec
+from tradelake.storage import Storage
+
+
+def lake_exists(storage: Storage) -> bool:
+    """Whether anything was ever folded here."""
+    return all(HudiTable.exists(storage, table_path(name)) for name in (PROCESSED, STATISTICS))
+
+
+class Lake:
+    """The lake's tables and state as of the newest commit; reads need no lease."""
+
+    def __init__(self, storage: Storage, clock: Clock = system_clock) -> None:
+        """Opens the lake, making its tables where there are none."""
+        self.storage = storage
+        self.processed = _open(storage, PROCESSED_SPEC, clock)
+        self.statistics = _open(storage, STATISTICS_SPEC, clock)
+
+    def state(self, as_of: str | None = None) -> LakeState:
+        """The state in the newest commit, or in the newest at or before an instant."""
+        return LakeState.loads(self.processed.metadata(METADATA_KEY, as_of))
+
+    def side_log(self, name: str, state: LakeState) -> SideLog:
+        """The side files of a state: TOMBSTONES, QUARANTINE or LEDGER."""
+        schema, condense = _SIDE_LOGS[name]
+        return SideLog(self.storage, table_path(name), schema, state.files[name], condense)
+
+    def open_entries(self, state: LakeState | None = None) -> pa.Table:
+        """The quarantine's open entries (ENTRIES_SCHEMA)."""
+        return open_entries(self.side_log(QUARANTINE, state or self.state()).read())
+
+    def ledger(self, state: LakeState | None = None) -> pa.Table:
+        """All batches, oldest first (LEDGER_SCHEMA)."""
+        state = state or self.state()
+        written = self.side_log(LEDGER, state).read()
+        return pa.concat_tables([written, ledger_table(state.recent)])
+
+
+def _open(storage: Storage, spec: TableSpec, clock: Clock) -> HudiTable:
+    path = table_path(spec.name)
+    if HudiTable.exists(storage, path):
+        return HudiTable.open(storage, path, clock)
+    try:
+        return HudiTable.create(storage, path, spec, clock)
+    except ObjectExists:  # another process made it in between
+        return HudiTable.open(storage, path, clock)
+
+
+_SIDE_LOGS: Mapping[str, tuple[pa.Schema, Callable[[pa.Table], pa.Table]]] = {
+    TOMBSTONES: (TOMBSTONE_SCHEMA, newest),
+    QUARANTINE: (QUARANTINE_SCHEMA, condensed),
+    LEDGER: (LEDGER_SCHEMA, lambda rows: rows),
+}

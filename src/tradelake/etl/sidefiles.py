@@ -1,0 +1,109 @@
+"""Side files: parquet files beside the tables that a commit names in its metadata.
+
+They are written before the commit and mean nothing until it completes. A log of them is kept short
+the way log-structured stores do: when MERGE_AT files of a level have come together, they become
+one file of the next level, so a row is rewritten a few times in its life and not at every commit.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tradelake.errors import DamagedTable
+from tradelake.storage import Storage
+
+MERGE_AT = 10
+"""Ten small files are read faster than they are opened; more only lengthen each commit's list."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideFile:
+    """One file of a log: its key in the storage, its rows, and how often its rows were merged."""
+
+    key: str
+    rows: int
+    level: int
+
+    def as_json(self) -> list[Any]:
+        """A short form for the commit's metadata."""
+        return [self.key, self.rows, self.level]
+
+
+class SideLog:
+    """A log of rows with one schema, as the files that a commit names."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        folder: str,
+        schema: pa.Schema,
+        files: Iterable[SideFile] = (),
+        condense: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+    ) -> None:
+        """condense: what merging may drop or add up, e.g. all but a key's newest row."""
+        self._storage = storage
+        self._folder = folder
+        self._schema = schema
+        self._condense = condense
+        self.files = tuple(files)
+
+    def appended(self, rows: pa.Table, instant: str) -> "SideLog":
+        """The log with these rows too: written, for the commit of `instant` to name."""
+        if not rows.num_rows:
+            return self
+        files = [*self.files, self._write(rows, instant, 0)]
+        level = 0
+        while sum(file.level == level for file in files) >= MERGE_AT:
+            merged = [file for file in files if file.level == level]
+            content = self._condense(self._read(merged))
+            files = [file for file in files if file.level != level]
+            files.append(self._write(content, instant, level + 1))
+            level += 1
+        return self.with_files(files)
+
+    def with_files(self, files: Iterable[SideFile]) -> "SideLog":
+        """The same log, made of other files."""
+        return SideLog(self._storage, self._folder, self._schema, files, self._condense)
+
+    def read(self) -> pa.Table:
+        """All rows, oldest file first."""
+        return self._read(self.files)
+
+    def urls(self) -> list[str]:
+        """The addresses of the files, for DuckDB."""
+        return [self._storage.url(file.key) for file in self.files]
+
+    def drop_unnamed(self, named: set[str], before: str) -> int:
+        """Deletes files that no commit names and that are older than the instant `before`."""
+        dropped = 0
+        for name in self._storage.children(self._folder):
+            key = f"{self._folder}/{name}"
+            if key not in named and name < before:
+                self._storage.delete(key)
+                dropped += 1
+        return dropped
+
+    def _read(self, files: Iterable[SideFile]) -> pa.Table:
+        tables = [self._read_file(file) for file in files]
+        return pa.concat_tables(tables) if tables else self._schema.empty_table()
+
+    def _read_file(self, file: SideFile) -> pa.Table:
+        try:
+            return pq.read_table(pa.BufferReader(self._storage.get(file.key)), schema=self._schema)
+        except (pa.ArrowException, OSError) as error:
+            raise DamagedTable(f"{self._storage.url(file.key)} can't be read: {error}") from error
+
+    def _write(self, rows: pa.Table, instant: str, level: int) -> SideFile:
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows.cast(self._schema), sink, compression="zstd")
+        key = f"{self._folder}/{instant}-{level}.parquet"
+        self._storage.put(key, sink.getvalue())
+        return SideFile(key, rows.num_rows, level)
+
+
+def side_files(entries: Iterable[list[Any]]) -> tuple[SideFile, ...]:
+    """The files named in a commit's metadata."""
+    return tuple(SideFile(*entry) for entry in entries)

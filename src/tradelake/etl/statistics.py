@@ -1,0 +1,84 @@
+"""crypto.hourly_trade_stats: kept equal to the aggregate of processed_crypto_txn, hour by hour."""
+
+from importlib import resources
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tradelake.etl.engine import fetch
+from tradelake.etl.schema import STATISTICS_KEY, STATISTICS_SCHEMA
+from tradelake.etl.state import SOURCE_INSTANT_KEY
+from tradelake.hudi import HudiTable, Snapshot, Writer, record_keys
+
+_SQL = resources.files("tradelake.etl").joinpath("statistics.sql").read_text("utf-8")
+_KEY = ", ".join(STATISTICS_KEY)
+_COLUMNS = "transaction_id, timestamp, exchange, trading_pair, hour_bucket, price, quantity, " + (
+    "trade_fee, risk_flag"
+)
+
+
+def aggregate(
+    connection: duckdb.DuckDBPyConnection, source: Snapshot, touched: pa.Table | None = None
+) -> pa.Table:
+    """The statistics of a snapshot of processed_crypto_txn (STATISTICS_SCHEMA).
+
+    touched: exchange, trading_pair and hour_bucket of the only groups wanted; None for all.
+    """
+    files = source.files
+    if touched is not None:
+        exchanges = set(touched.column("exchange").to_pylist())
+        files = tuple(file for file in files if file.partition in exchanges)
+    if not files:
+        return STATISTICS_SCHEMA.empty_table()
+    urls = [source.storage.url(file.path) for file in files]
+    where = ""
+    if touched is not None:
+        connection.register("touched", touched)
+        hours = connection.execute("SELECT min(hour_bucket), max(hour_bucket) FROM touched")
+        first, last = hours.fetchall()[0]
+        # The bounds let whole files be skipped by their footers; the join picks the groups.
+        where = f"WHERE hour_bucket BETWEEN '{first}' AND '{last}' AND ({_KEY}) IN (FROM touched)"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW trades AS SELECT {_COLUMNS} "
+        f"FROM read_parquet({urls!r}, hive_partitioning = false) {where}"
+    )
+    rows = fetch(connection, _SQL)
+    connection.execute("DROP VIEW trades")
+    if touched is not None:
+        connection.unregister("touched")
+    instants = pa.array([source.instant] * rows.num_rows, pa.string())
+    return rows.append_column("source_instant", instants).cast(STATISTICS_SCHEMA)
+
+
+def follow(
+    connection: duckdb.DuckDBPyConnection,
+    source: Snapshot,
+    table: HudiTable,
+    writer: Writer,
+    touched: pa.Table | None = None,
+) -> None:
+    """Commits the statistics of a snapshot of processed_crypto_txn.
+
+    touched: the only groups that can differ from what the statistics table holds (exchange,
+    trading_pair, hour_bucket; may be empty); None when that is not known, after a crash.
+    """
+    assert source.instant is not None
+    with writer.transaction() as transaction:
+        if touched is None or touched.num_rows:
+            fresh = aggregate(connection, source, touched)
+            before = _keys(touched if touched is not None else table.snapshot().read())
+            gone = before.filter(pc.invert(pc.is_in(before, value_set=_keys(fresh))))
+            transaction.upsert(fresh)
+            transaction.delete(gone)
+        transaction.commit({SOURCE_INSTANT_KEY: source.instant})
+
+
+def lags(processed: HudiTable, statistics: HudiTable) -> bool:
+    """Whether the statistics are not those of the newest commit of processed_crypto_txn."""
+    return statistics.metadata(SOURCE_INSTANT_KEY) != processed.snapshot().instant
+
+
+def _keys(groups: pa.Table) -> pa.Array:
+    """The record keys of groups, as the table format composes them."""
+    return record_keys(groups, STATISTICS_KEY)

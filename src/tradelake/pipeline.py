@@ -1,0 +1,221 @@
+"""The pipeline: delivers what the stream holds and folds it in, on arrival or by schedule."""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from tradelake.clock import Clock, iso, system_clock
+from tradelake.delivery.firehose import Delivery
+from tradelake.delivery.names import parse_name
+from tradelake.delivery.state import Delivered
+from tradelake.errors import ObjectMissing
+from tradelake.etl import engine
+from tradelake.etl.lake import Lake
+from tradelake.etl.landing import LandingObject, landing_object, list_objects
+from tradelake.etl.rules import load_rules
+from tradelake.etl.writer import Batch, LakeWriter, Limits, open_writer
+from tradelake.home import Home
+from tradelake.settings import Settings
+from tradelake.stream.changelog import ChangeLog
+from tradelake.stream.interface import Stream
+
+_IDLE_SECONDS = 0.05
+"""How often an idle pipeline looks at the stream: a twentieth of the second it may take."""
+
+_TIDY_SECONDS = 15
+"""Cleaning looks at every commit kept; four times a minute it goes unnoticed beside a commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the pipeline just did: a batch folded in, and the records known to be waiting."""
+
+    batch: Batch
+    waiting: int
+
+
+class Pipeline:
+    """One home's pipeline. Use it as a context: within, it holds the lease on the lake.
+
+    Entering raises LeaseHeld, naming the holder, where another one runs.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        clock: Clock = system_clock,
+        stream: Stream | None = None,
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._clock = clock
+        self._storage = home.storage
+        self._stream = stream
+        self._stack = contextlib.ExitStack()
+        self._pending: list[LandingObject] = []
+        self._known: set[str] = set()
+        self._delivered: dict[str, int] = {}
+        self._listed_at = 0
+        self._tidied_at = clock()
+
+    def __enter__(self) -> "Pipeline":
+        with contextlib.ExitStack() as stack:
+            settings = self._settings
+            self.lake = Lake(self._storage, self._clock)
+            connection = stack.enter_context(
+                engine.connect(settings.threads, settings.memory_limit, self._home.spill_folder)
+            )
+            self._writer: LakeWriter = stack.enter_context(
+                open_writer(
+                    self.lake,
+                    connection,
+                    load_rules(settings.thresholds_file),
+                    self._clock,
+                    holder(self._clock),
+                    Limits(records=settings.batch_records),
+                )
+            )
+            self._log = self._stream or stack.enter_context(
+                contextlib.closing(ChangeLog(self._home.store_path, clock=self._clock))
+            )
+            self._delivery = Delivery(
+                self._log,
+                self._storage,
+                buffer_seconds=settings.buffer_seconds,
+                buffer_bytes=settings.buffer_bytes,
+                clock=self._clock,
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stack.close()
+
+    def drain(self, *, rescan: bool = False) -> Iterator[Report]:
+        """Delivers and folds all that is there now, a batch at a time, and ends."""
+        end = self._log.latest()
+        self._deliver(flush=True)
+        self._list(rescan=rescan)
+        while self._pending or self._delivery.position < end:
+            if not self._pending:
+                self._deliver(flush=True)
+                continue
+            yield self._fold()
+        self._tidy()
+
+    def follow(
+        self,
+        stop: threading.Event,
+        *,
+        every: float | None = None,
+        rescan: bool = False,
+        report: Callable[[Report], None] = lambda _: None,
+    ) -> None:
+        """Delivers and folds until `stop` is set: on arrival, or every so many seconds.
+
+        Delivery goes on between scheduled folds, as Firehose does between runs of a job.
+        """
+        interval = int((self._settings.commit_interval if every is None else every) * 1_000_000)
+        self._deliver(flush=False)
+        self._list(rescan=rescan)
+        folded_at: int | None = None
+        while not stop.is_set():
+            self._deliver(flush=False)
+            now = self._clock()
+            if now - self._listed_at >= self._settings.list_every * 1_000_000:
+                self._list()
+            due = folded_at is None or not 0 <= now - folded_at < interval
+            if due and (self._pending or every is not None):
+                folded_at = now
+                while self._pending and not stop.is_set():
+                    report(self._fold())
+                    if every is None:
+                        break
+                self._tidy()
+                continue
+            stop.wait(self._nap(now, None if folded_at is None else folded_at + interval))
+        for left in self.drain():
+            report(left)
+
+    def retry(self, wanted: Iterable[str] | None = None) -> list[Batch]:
+        """Judges quarantined records again; see `LakeWriter.retry`."""
+        return self._writer.retry(wanted)
+
+    @property
+    def writer(self) -> LakeWriter:
+        """The lake's writer, while the pipeline is entered."""
+        return self._writer
+
+    def _tidy(self) -> None:
+        """Keeps the timeline, the replaced files and the change log short; now and again."""
+        now = self._clock()
+        if 0 <= now - self._tidied_at < _TIDY_SECONDS * 1_000_000:
+            return
+        self._tidied_at = now
+        settings = self._settings
+        self._writer.tidy(settings.replaced_files_retention, settings.timeline_instants)
+        kept_since = now - int(settings.change_log_retention * 1_000_000)
+        self._log.trim(self._delivery.position, kept_since)
+
+    def _nap(self, now: int, fold_at: int | None) -> float:
+        moments = [now + int(_IDLE_SECONDS * 1_000_000)]
+        if (flush_at := self._delivery.next_flush_us()) is not None:
+            moments.append(flush_at)
+        if self._pending and fold_at is not None:
+            moments.append(fold_at)
+        return max(0.001, (min(moments) - now) / 1_000_000)
+
+    def _deliver(self, *, flush: bool) -> None:
+        for delivered in self._delivery.deliver(flush=flush):
+            self._note(delivered)
+
+    def _note(self, delivered: Delivered) -> None:
+        for key in (delivered.landing_key, delivered.error_key):
+            if key is None:
+                continue
+            if name := parse_name(key):
+                self._delivered[f"{name.stream}/{name.delivery_id}"] = name.last
+            if landed := landing_object(key):
+                self._add(landed)
+
+    def _add(self, landed: LandingObject) -> None:
+        if landed.key not in self._known and not self._writer.state.checkpoint.has(landed):
+            self._known.add(landed.key)
+            self._pending.append(landed)
+
+    def _list(self, *, rescan: bool = False) -> None:
+        """Looks for objects nobody handed over; with rescan in every folder there ever was."""
+        self._listed_at = self._clock()
+        checkpoint = self._writer.state.checkpoint
+        taken: set[str] = set()
+        if rescan:
+            ledger = self.lake.ledger(self._writer.state)
+            taken = set(ledger.column("objects").combine_chunks().flatten().to_pylist())
+        for landed in list_objects(self._storage, "" if rescan else checkpoint.watermark):
+            if rescan and landed.hour < checkpoint.watermark:
+                if landed.key not in taken and landed.key not in self._known:
+                    self._known.add(landed.key)
+                    self._pending.append(landed)
+            else:
+                self._add(landed)
+        self._pending.sort()
+
+    def _fold(self) -> Report:
+        try:
+            batch = self._writer.take(self._pending, self._delivered)
+        except ObjectMissing:  # moved away since it was listed: not there, so not pending
+            self._pending = [p for p in self._pending if self._storage.exists(p.key)]
+            raise
+        taken = len(batch.row.objects)
+        self._known.difference_update(batch.row.objects)
+        self._pending = self._pending[taken:]
+        return Report(batch, len(self._pending))
+
+
+def holder(clock: Clock) -> str:
+    """How this process introduces itself to one that finds the lease taken."""
+    return f"process {os.getpid()} on {socket.gethostname()} since {iso(clock())[:19]}Z"
