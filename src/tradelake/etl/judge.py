@@ -88,7 +88,7 @@ def _read_unusual(
     """Fills `unusual_<kind>` (text, value, reason) with the texts that DuckDB's casts don't get."""
     table = _unusual_table(kind)
     texts = " UNION ".join(
-        f"SELECT {field.name} AS text FROM parsed WHERE {_type(field)} = 'VARCHAR' "
+        f"SELECT DISTINCT {field.name} AS text FROM parsed WHERE {_type(field)} = 'VARCHAR' "
         f"AND NOT regexp_full_match({field.name}, '{plain}')"
         for field in FIELDS
         if field.kind is kind
