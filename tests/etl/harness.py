@@ -162,7 +162,7 @@ def foreign_key(name: str, hour: str = "2025/11/22/12", errors: bool = False) ->
 
 
 class Home:
-    """A lake with its landing zone in a folder, and the writer that folds the one into the other."""
+    """A lake with its landing zone in a folder, and the writer that folds one into the other."""
 
     def __init__(
         self,

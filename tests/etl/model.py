@@ -126,7 +126,9 @@ def _change_record(record: Any) -> Usable:
 
     for value in (*keys.values(), *image.values()):
         _demand(_is_possible(value), "wrong_type")
-    key = _plain_field(keys["transaction_id"], "transaction_id") if "transaction_id" in keys else None
+    key = (
+        _plain_field(keys["transaction_id"], "transaction_id") if "transaction_id" in keys else None
+    )
     if "transaction_id" in image and isinstance(key, str):
         again = _plain_field(image["transaction_id"], "transaction_id")
         _demand(again is None or isinstance(again, str), "wrong_type")

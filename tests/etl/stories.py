@@ -25,7 +25,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from etl import harness, model
+from etl import harness
 from tradelake.clock import to_micros
 
 NAMES = {
@@ -130,7 +130,9 @@ def _micros(text: str) -> int:
 
 
 def _row(cells: dict[str, str]) -> dict[str, Any]:
-    return {NAMES.get(name, name): _cell(NAMES.get(name, name), text) for name, text in cells.items()}
+    return {
+        NAMES.get(name, name): _cell(NAMES.get(name, name), text) for name, text in cells.items()
+    }
 
 
 def _cell(name: str, text: str) -> Any:

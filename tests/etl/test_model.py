@@ -22,12 +22,18 @@ def test_the_model_rounds_half_up_and_keeps_eight_decimals() -> None:
 
 def test_the_model_counts_every_record_once() -> None:
     fold = model.Fold()
-    batch = [b"{", encode(change("a")), encode(change("a")), encode(change("b", "e2", event="REMOVE"))]
+    batch = [
+        b"{",
+        encode(change("a")),
+        encode(change("a")),
+        encode(change("b", "e2", event="REMOVE")),
+    ]
 
     counts = fold.take((raw, model.judge_change_record(raw)) for raw in batch)
 
     assert counts == {
-        "received": 4, "applied": 1, "superseded": 0, "duplicate": 1, "filtered": 1, "quarantined": 1,
+        "received": 4, "applied": 1, "superseded": 0, "duplicate": 1, "filtered": 1,
+        "quarantined": 1,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The fold as data: every story in `fold/` comes out as it is told, in the lake and in the model."""
+"""The fold as data: every story in `fold/` comes out as told, in the lake and in the model."""
 
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,9 @@ def test_the_story_comes_out_as_told(path: Path, home: Home) -> None:
 
     _assert_rows(home.rows(), story)
     if story.ledger:
-        assert [{n: row[n] for n in told} for row, told in zip(ledger, story.ledger, strict=True)] == (
-            story.ledger
-        )
+        assert [
+            {n: row[n] for n in told} for row, told in zip(ledger, story.ledger, strict=True)
+        ] == (story.ledger)
     reasons: dict[str, int] = {}
     for entry in home.quarantine().values():
         reasons[entry.reason] = reasons.get(entry.reason, 0) + entry.count
@@ -42,7 +42,7 @@ def test_the_story_comes_out_as_told(path: Path, home: Home) -> None:
 def _assert_rows(rows: dict[str, dict[str, Any]], story: Story) -> None:
     told = {row["transaction_id"]: row for row in story.table}
     shown = {
-        key: {name: row[name] for name in (told[key] if key in told else ["transaction_id"])}
+        key: {name: row[name] for name in told.get(key, ["transaction_id"])}
         for key, row in rows.items()
     }
     assert shown == told
