@@ -15,5 +15,6 @@ def test_the_exported_names_are_these() -> None:
         "TimelineEntry",
         "Transaction",
         "Writer",
+        "record_keys",
     ]
     assert all(hasattr(hudi, name) for name in hudi.__all__)

@@ -33,7 +33,7 @@ def build(keys: pa.Array, false_positives: float = FALSE_POSITIVES) -> bytes:
     size = math.ceil(count * -math.log(false_positives) / math.log(2) ** 2)
     hashes = math.ceil(math.log(2) * size / count)
     bits = np.zeros(size, dtype=np.bool_)
-    bits[_positions(chain(keys, hashes), size)] = True
+    bits[positions(chain(keys, hashes), size)] = True
     header = _HEADER.pack(_VERSION, hashes, _MURMUR, size)
     return base64.b64encode(header + np.packbits(bits, bitorder="little").tobytes())
 
@@ -66,12 +66,12 @@ class BloomFilter:
         hashes = chain(keys, self.hashes)
         found = np.zeros(len(keys), dtype=np.bool_)
         for bits in self.rows:
-            found |= bits[_positions(hashes, len(bits))].all(axis=0)
+            found |= bits[positions(hashes, len(bits))].all(axis=0)
         return found
 
 
-def _positions(hashes: Hashes, size: int) -> Hashes:
-    """Java's abs(hash % size), hash being signed."""
+def positions(hashes: Hashes, size: int) -> Hashes:
+    """The bits that hashes stand for: Java's abs(hash % size), the hash being signed."""
     magnitude = np.where(hashes >> np.uint32(31), np.uint32(0) - hashes, hashes)
     return magnitude % np.uint32(size)
 

@@ -128,7 +128,7 @@ def has_utc_timeline(properties: Mapping[str, str]) -> bool:
 def parse(data: bytes) -> dict[str, str]:
     """Reads Java properties; raises ValueError if the bytes are none."""
     properties = {}
-    lines = iter(data.decode("utf-8").splitlines())
+    lines = iter(re.split(r"\r\n|\r|\n", data.decode("utf-8")))
     for raw in lines:
         line = raw.lstrip(" \t\f")
         if not line or line[0] in "#!":
@@ -144,7 +144,7 @@ def parse(data: bytes) -> dict[str, str]:
 def to_bytes(properties: Mapping[str, str], saved_at: int) -> bytes:
     """Writes Java properties; `saved_at` in microseconds goes into the head comment."""
     lines = [f"#Properties saved on {iso(saved_at)}"]
-    lines += [f"{_escape(key)}={_escape(value)}" for key, value in properties.items()]
+    lines += [f"{_escape(key, r' ')}={_escape(value, r'^ ')}" for key, value in properties.items()]
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
@@ -169,10 +169,11 @@ def _unescape(text: str) -> str:
             return chr(int(escaped[1:], 16))
         return _ESCAPES.get(escaped, escaped)
 
-    return re.sub(r"\\(u[0-9a-fA-F]{4}|.)", replaced, text)
+    text = re.sub(r"\\(u[0-9a-fA-F]{4}|.)", replaced, text)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16")  # joins escaped pairs
 
 
-def _escape(text: str) -> str:
+def _escape(text: str, spaces: str) -> str:
     def escaped(match: re.Match[str]) -> str:
         character = match[0]
         if character in _NAMED:
@@ -182,4 +183,4 @@ def _escape(text: str) -> str:
         units = character.encode("utf-16-be")
         return "".join(f"\\u{units[i] << 8 | units[i + 1]:04X}" for i in range(0, len(units), 2))
 
-    return re.sub(r"[\\=:#!]|^ |[^ -~]", escaped, text)
+    return re.sub(rf"[\\=:#!]|{spaces}|[^ -~]", escaped, text)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from tradelake.errors import TableError
-from tradelake.hudi.basefile import BaseFile, read
+from tradelake.hudi.basefile import BaseFile, read, rows_of
 from tradelake.hudi.commits import CommitMetadata
 from tradelake.hudi.layout import DataFile, TableFolder
 from tradelake.hudi.schema import with_meta
@@ -43,6 +43,16 @@ class Snapshot:
             schema = pa.schema([schema.field(name) for name in columns])
         tables = [read(self.storage, file.path, schema) for file in self.files]
         return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    def count(self) -> int:
+        """How many rows there are; from the commits, and from the footers of older files.
+
+        Raises DamagedTable for a file whose footer can't be read.
+        """
+        return sum(
+            rows_of(self.storage, file.path) if file.rows is None else file.rows
+            for file in self.files
+        )
 
     def urls(self) -> list[str]:
         """Where DuckDB, Arrow or any reader of Parquet opens the files."""

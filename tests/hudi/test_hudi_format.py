@@ -1,0 +1,331 @@
+"""The parts of the format by themselves: hash, bloom filter, properties, schema, index, damage."""
+
+import base64
+import json
+import math
+import struct
+import uuid
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hudi_lake import PATH, SCHEMA, SPEC, Clock, many, rows
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradelake.errors import DamagedTable, TableError, UnsupportedTable
+from tradelake.hudi import HudiTable, TableSpec, bloom, properties
+from tradelake.hudi.groups import GroupSizes
+from tradelake.hudi.index import KeyIndex
+from tradelake.hudi.instants import from_instant, next_instant, to_instant
+from tradelake.hudi.murmur import chain, hash64
+from tradelake.hudi.schema import from_avro, to_avro
+from tradelake.storage import LocalStorage
+
+
+def murmur(data: bytes, seed: int) -> int:
+    """Hudi's hash of one key, written out."""
+    m, mask = 0x5BD1E995, 0xFFFFFFFF
+    value = seed ^ len(data)
+    for i in range(0, len(data) // 4 * 4, 4):
+        word = int.from_bytes(data[i : i + 4], "little") * m & mask
+        word = (word ^ word >> 24) * m & mask
+        value = value * m & mask ^ word
+    left = len(data) % 4
+    for back in range(left, 0, -1):
+        (signed,) = struct.unpack("b", data[len(data) - back : len(data) - back + 1])
+        value ^= signed << 8 * (back - 1) & mask
+    if left:
+        value = value * m & mask
+    value = (value ^ value >> 13) * m & mask
+    return value ^ value >> 15
+
+
+@given(st.lists(st.text(max_size=30), max_size=20), st.integers(0, 3))
+def test_whole_columns_hash_like_single_keys(keys: list[str], skipped: int) -> None:
+    hashes = chain(pa.array(["xyz"] * skipped + keys, pa.string()).slice(skipped), 3)
+    for i, key in enumerate(keys):
+        seed = 0
+        for found in hashes[:, i].tolist():
+            seed = murmur(key.encode(), seed)
+            assert found == seed
+
+
+@given(st.lists(st.text(), min_size=1, unique=True))
+def test_a_bloom_filter_knows_every_key_it_was_built_of(keys: list[str]) -> None:
+    text = bloom.build(pa.array(keys))
+    version, hashes, kind, bits = struct.unpack_from(">iibi", base64.b64decode(text))
+    assert (version, kind) == (-1, 1)
+    assert bits == math.ceil(len(keys) * -math.log(1e-3) / math.log(2) ** 2)
+    assert hashes == math.ceil(math.log(2) * bits / len(keys))
+    assert len(base64.b64decode(text)) == 13 + (bits + 7) // 8
+    assert bloom.BloomFilter.parse(text, dynamic=False).may_hold(pa.array(keys)).all()
+
+
+def test_a_bloom_filter_rarely_errs_and_an_empty_one_never() -> None:
+    keys = pa.array([str(uuid.UUID(int=i * 7919)) for i in range(20_000)])
+    filter_ = bloom.BloomFilter.parse(bloom.build(keys[:10_000]), dynamic=False)
+    assert 0 < filter_.may_hold(keys[10_000:]).mean() < 0.003
+    nothing = bloom.build(pa.array([], pa.string()))
+    assert not bloom.BloomFilter.parse(nothing, dynamic=False).may_hold(keys).any()
+    with pytest.raises(ValueError, match="bloom"):
+        bloom.BloomFilter.parse(b"AAAA", dynamic=False)
+    with pytest.raises(ValueError, match="bloom"):
+        bloom.BloomFilter.parse(b"not base64!", dynamic=True)
+
+
+@given(st.dictionaries(st.text(min_size=1), st.text()))
+def test_properties_come_back_as_they_were_written(values: dict[str, str]) -> None:
+    assert properties.parse(properties.to_bytes(values, 0)) == values
+
+
+def test_properties_are_read_as_java_reads_them() -> None:
+    text = b"#c\n! c\n\n a = 1 \nb:2\nc 3\nd\\=e=f\\:g\\u0041\nlong=x\\\n   y\nempty=\nalone\n"
+    assert properties.parse(text) == {
+        "a": "1 ",
+        "b": "2",
+        "c": "3",
+        "d=e": "f:gA",
+        "long": "xy",
+        "empty": "",
+        "alone": "",
+    }
+
+
+def test_the_checksum_is_the_one_hudi_computes() -> None:
+    spec = TableSpec("crypto", "processed_crypto_txn", SCHEMA, ("id",), None, "version")
+    assert properties.describe(spec)["hoodie.table.checksum"] == "3168289148"
+
+
+def test_avro_says_what_arrow_said() -> None:
+    schema = pa.schema(
+        [
+            ("a", pa.string()),
+            ("b", pa.decimal128(10, 2)),
+            ("c", pa.timestamp("us", tz="UTC")),
+            ("d", pa.date32()),
+            ("e", pa.decimal128(38, 18)),
+        ]
+    )
+    text = to_avro(schema, "my-table", meta=True)
+    assert from_avro(text, "here") == schema
+    record = json.loads(text)
+    assert (record["name"], record["namespace"]) == ("my__table_record", "hoodie.my__table")
+    assert record["fields"][0]["doc"] == ""
+    decimal = record["fields"][6]["type"][1]
+    assert decimal["size"] == 5
+    assert decimal["namespace"] == "hoodie.my__table.my__table_record.b"
+    assert record["fields"][9]["type"][1]["size"] == 16
+    with pytest.raises(ValueError, match="no Avro record"):
+        from_avro("[]", "here")
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.int8(), pa.large_string(), pa.timestamp("ns"), pa.list_(pa.int32()), pa.time32("s")]
+)
+def test_a_type_that_is_not_handled_is_refused(
+    storage: LocalStorage, clock: Clock, kind: pa.DataType
+) -> None:
+    schema = SCHEMA.append(pa.field("odd", kind))
+    spec = TableSpec("crypto", "trades", schema, ("id",), None, "version")
+    with pytest.raises(UnsupportedTable, match="'odd'"):
+        HudiTable.create(storage, PATH, spec, clock)
+    assert storage.list() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"name": "my table"}, "my table"),
+        ({"database": "a.b"}, "a.b"),
+        ({"record_key": ()}, "at least one"),
+        ({"record_key": ("nobody",)}, "nobody"),
+        ({"record_key": ("price",)}, "price"),
+        ({"partition_by": "price"}, "price"),
+        ({"ordering": "flag"}, "flag"),
+        ({"schema": SCHEMA.append(pa.field("ID", pa.string()))}, "id"),
+        ({"schema": SCHEMA.append(pa.field("_hoodie_x", pa.string()))}, "_hoodie_"),
+        ({"schema": SCHEMA.append(pa.field("a b", pa.string()))}, "a b"),
+    ],
+)
+def test_a_spec_that_can_be_no_table_is_refused(
+    storage: LocalStorage, change: dict[str, object], problem: str
+) -> None:
+    schema = SCHEMA.append(pa.field("flag", pa.bool_()))
+    given = {
+        "database": "crypto",
+        "name": "trades",
+        "schema": schema,
+        "record_key": ("id",),
+        "partition_by": "exchange",
+        "ordering": "version",
+    }
+    with pytest.raises(TableError, match=problem):
+        HudiTable.create(storage, PATH, TableSpec(**{**given, **change}))  # type: ignore[arg-type]
+
+
+def test_instants_are_milliseconds_in_utc() -> None:
+    assert to_instant(1_767_225_600_123_456) == "20260101000000123"
+    assert from_instant("20260101000000123") == 1_767_225_600_123_000
+    assert from_instant("20260101000000") == 1_767_225_600_000_000
+    assert next_instant(0, "20261231235959999") == "20270101000000000"
+
+
+def test_group_sizes_share_a_batch_out_evenly() -> None:
+    sizes = GroupSizes()
+    assert sizes.cut(0) == []
+    assert sizes.cut(4_000) == [4_000]
+    assert sizes.cut(4_001) == [3_001, 1_000]
+    assert sizes.cut(166_667) == [23_667] * 5 + [23_666] * 2 + [1_000]
+    assert max(sizes.cut(1_000_000)) <= 25_000
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 3)), max_size=60))
+def test_the_key_index_never_misses_a_group_that_holds_a_key(
+    steps: list[tuple[bool, int, int]],
+) -> None:
+    index = KeyIndex()
+    held: list[tuple[int, int]] = []
+    for adds, key, group in steps:
+        hashes = np.array([key], dtype=np.uint64)
+        groups = np.array([group], dtype=np.int32)
+        if adds:
+            index.add(hashes, groups)
+            held.append((key, group))
+        elif (key, group) in held:
+            index.remove(hashes, groups)
+            held.remove((key, group))
+    asked = np.arange(8, dtype=np.uint64)
+    found = index.find(asked)
+    assert set(zip(found[0].tolist(), found[1].tolist(), strict=True)) == set(held)
+
+
+def test_the_key_index_stays_right_when_its_overlay_is_merged() -> None:
+    index = KeyIndex()
+    hashes = hash64(pa.array([str(i) for i in range(200_000)]))
+    groups = np.arange(200_000, dtype=np.int32) // 1000
+    for first in range(0, 200_000, 40_000):
+        part = slice(first, first + 40_000)
+        index.add(hashes[part], groups[part])
+    index.remove(hashes[:100_000], groups[:100_000])
+    index.add(hashes[:70_000], groups[:70_000] + 1)
+    rows_, found = index.find(hashes)
+    assert len(rows_) == 170_000
+    assert (found[rows_ < 70_000] == groups[:70_000] + 1).all()
+    assert not ((rows_ >= 70_000) & (rows_ < 100_000)).any()
+
+
+def test_keys_with_one_hash_are_told_apart(
+    table: HudiTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def colliding(keys: pa.Array) -> np.ndarray:
+        return np.array([len(key) for key in keys.to_pylist()], dtype=np.uint64)
+
+    for module in ("batch", "committing", "state", "writer"):
+        monkeypatch.setattr(f"tradelake.hudi.{module}.hash64", colliding)
+    with table.writer("test") as writer:
+        for batch in (
+            [("aa", "OKX", 1), ("bb", "Kraken", 1), ("cc", "OKX", 1)],
+            [("dd", "OKX", 1), ("bb", "OKX", 2), ("aa", "OKX", 2)],
+        ):
+            with writer.transaction() as transaction:
+                transaction.upsert(rows(batch))
+                transaction.commit({})
+        with writer.transaction() as transaction:
+            transaction.delete(pa.array(["cc", "zz"]))
+            assert transaction.commit({}).deleted == 1
+        assert writer.lookup(pa.array(["aa", "zz"]), ["id"])["id"].to_pylist() == ["aa"]
+        assert sorted(table.snapshot().read(["id", "version"]).to_pylist(), key=str) == [
+            {"id": "aa", "version": 2},
+            {"id": "bb", "version": 2},
+            {"id": "dd", "version": 1},
+        ]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"partitionToWriteStats":{"p":[{}]}}'])
+def test_a_damaged_commit_is_named(table: HudiTable, storage: LocalStorage, damage: bytes) -> None:
+    with table.writer("test") as writer, writer.transaction() as transaction:
+        transaction.upsert(rows(many(3)))
+        instant = transaction.commit({}).instant
+    key = f"{PATH}/.hoodie/{instant}.commit"
+    storage.put(key, damage)
+    with pytest.raises(DamagedTable, match=key):
+        HudiTable.open(storage, PATH)
+
+
+def test_a_damaged_base_file_is_named(table: HudiTable, storage: LocalStorage) -> None:
+    with table.writer("test") as writer, writer.transaction() as transaction:
+        transaction.upsert(rows(many(3)))
+        transaction.commit({})
+    (file,) = table.snapshot().files
+    whole = storage.get(file.path)
+    for damage in (b"", whole[:-20], whole[:4] + b"\0" * (len(whole) - 12) + whole[-8:]):
+        storage.put(file.path, damage)
+        with pytest.raises(DamagedTable, match=file.path):
+            table.snapshot().read()
+        with pytest.raises(DamagedTable, match=file.path), table.writer("test"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("found", "instead", "error"),
+    [
+        ("hoodie.table.version=6", "hoodie.table.version=8", UnsupportedTable),
+        ("hoodie.table.version=6", "hoodie.table.version=5", UnsupportedTable),
+        ("COPY_ON_WRITE", "MERGE_ON_READ", UnsupportedTable),
+        ("populate.meta.fields=true", "populate.meta.fields=false", UnsupportedTable),
+        ("cdc.enabled=false", "cdc.enabled=true", UnsupportedTable),
+        ("format=PARQUET", "format=ORC", UnsupportedTable),
+        ("partition.fields=exchange", "partition.fields=exchange,id", UnsupportedTable),
+        ("hoodie.table.name=trades", "hoodie.table.name=other", DamagedTable),
+        ('"long"', '"long', DamagedTable),
+        ('"long"', '{"type":"array","items":"long"}', UnsupportedTable),
+    ],
+)
+def test_a_table_that_is_not_handled_is_refused(
+    storage: LocalStorage, clock: Clock, found: str, instead: str, error: type[TableError]
+) -> None:
+    HudiTable.create(storage, PATH, SPEC, clock)
+    key = f"{PATH}/.hoodie/hoodie.properties"
+    text = storage.get(key).decode()
+    assert found in text
+    storage.put(key, text.replace(found, instead).encode())
+    with pytest.raises(error, match=PATH):
+        HudiTable.open(storage, PATH)
+
+
+@pytest.mark.parametrize(
+    ("found", "instead"),
+    [
+        ("keygen.SimpleKeyGenerator", "keygen.ComplexKeyGenerator"),
+        ("keygen.SimpleKeyGenerator", "keygen.TimestampBasedKeyGenerator"),
+        ("urlencode=false", "urlencode=true"),
+        ("precombine.field=version", "precombine.field=nothing"),
+    ],
+)
+def test_a_table_that_can_only_be_read_has_no_writer(
+    storage: LocalStorage, clock: Clock, found: str, instead: str
+) -> None:
+    HudiTable.create(storage, PATH, SPEC, clock)
+    key = f"{PATH}/.hoodie/hoodie.properties"
+    storage.put(key, storage.get(key).decode().replace(found, instead).encode())
+    table = HudiTable.open(storage, PATH)
+    assert table.snapshot().files == ()
+    with pytest.raises(TableError), table.writer("test"):
+        pass
+
+
+def test_an_action_of_other_table_types_is_refused(table: HudiTable, storage: LocalStorage) -> None:
+    storage.put(f"{PATH}/.hoodie/20260101000000000.deltacommit", b"{}")
+    with pytest.raises(UnsupportedTable, match="deltacommit"):
+        table.history()
+
+
+def test_properties_that_spark_is_replacing_are_read_from_their_backup(
+    table: HudiTable, storage: LocalStorage
+) -> None:
+    key = f"{PATH}/.hoodie/hoodie.properties"
+    storage.put(f"{key}.backup", storage.get(key))
+    storage.delete(key)
+    assert HudiTable.exists(storage, PATH)
+    assert HudiTable.open(storage, PATH).spec == table.spec

@@ -1,0 +1,287 @@
+"""Rollback, cleaning, archiving: what goes, and what must stay."""
+
+import io
+from datetime import timedelta
+
+import fastavro
+import pyarrow as pa
+import pytest
+from hudi_lake import PATH, Clock, applied, judge, many, rows, table_files
+
+from tradelake.errors import TableError, UnsupportedTable
+from tradelake.hudi import HudiTable, Writer, avro
+from tradelake.storage import LocalStorage
+
+
+def commit(writer: Writer, version: int, metadata: dict[str, str] | None = None) -> str:
+    with writer.transaction() as transaction:
+        transaction.upsert(rows(many(3, version=version)))
+        return transaction.commit(metadata or {}).instant
+
+
+def avro_record(storage: LocalStorage, key: str) -> dict[str, object]:
+    return avro.decode(storage.get(key), key)
+
+
+def hoodie(name: str) -> str:
+    return f"{PATH}/.hoodie/{name}"
+
+
+def test_a_dead_commit_of_spark_is_rolled_back_as_hudi_does_it(
+    table: HudiTable, storage: LocalStorage, clock: Clock
+) -> None:
+    with table.writer("test") as writer:
+        commit(writer, 1)
+    dead = "20260101000100000"
+    orphan = f"Binance/3f0c2f2e-0000-0000-0000-000000000000-0_0-12-34_{dead}.parquet"
+    storage.put(hoodie(f"{dead}.commit.requested"), b"")
+    storage.put(hoodie(f"{dead}.inflight"), b"{}")
+    storage.put(hoodie(f".temp/{dead}/{orphan}.marker.CREATE"), b"")
+    storage.put(f"{PATH}/{orphan}", b"half a file")
+    storage.put(f"{PATH}/Binance/.{orphan.partition('/')[2]}.crc", b"crc")
+    clock.pass_minutes(2)
+    with table.writer("heir"):
+        pass
+    judge(storage, applied({}, many(3)))
+    at = "20260101000200000"
+    assert [(e.instant, e.action, e.state) for e in table.history()][1:] == [
+        (at, "rollback", "completed")
+    ]
+    assert not [key for key in storage.list(PATH) if dead in key]
+    plan = avro_record(storage, hoodie(f"{at}.rollback.requested"))
+    assert plan["instantToRollback"] == {"commitTime": dead, "action": "commit"}
+    assert plan["RollbackRequests"][0]["filesToBeDeleted"] == [storage.url(f"{PATH}/{orphan}")]  # type: ignore[index]
+    done = avro_record(storage, hoodie(f"{at}.rollback"))
+    assert (done["commitsRollback"], done["totalFilesDeleted"]) == ([dead], 1)
+    assert storage.get(hoodie(f"{at}.rollback.inflight")) == b""
+
+
+def test_a_pending_clustering_is_rolled_back(table: HudiTable, storage: LocalStorage) -> None:
+    with table.writer("test") as writer:
+        commit(writer, 1)
+    storage.put(hoodie("20260101000100000.replacecommit.requested"), b"a plan")
+    with table.writer("heir"):
+        pass
+    assert [e.action for e in table.history()] == ["commit", "rollback"]
+    judge(storage, applied({}, many(3)))
+
+
+def test_a_rollback_without_its_plan_is_begun_again(
+    table: HudiTable, storage: LocalStorage
+) -> None:
+    with table.writer("test") as writer:
+        commit(writer, 1)
+    storage.put(hoodie("20260101000100000.commit.requested"), b"")
+    storage.put(hoodie("20260101000200000.rollback.requested"), b"")
+    with table.writer("heir"):
+        pass
+    assert [e.state for e in table.history()] == ["completed", "completed"]
+    assert not storage.exists(hoodie("20260101000200000.rollback.requested"))
+
+
+def test_what_only_hudi_can_finish_is_refused(table: HudiTable, storage: LocalStorage) -> None:
+    with table.writer("test") as writer:
+        done = commit(writer, 1)
+    storage.put(hoodie("20260101000100000.restore.inflight"), b"")
+    with pytest.raises(UnsupportedTable, match="restore"), table.writer("heir"):
+        pass
+    storage.delete(hoodie("20260101000100000.restore.inflight"))
+    plan = {"instantToRollback": {"commitTime": done, "action": "commit"}}
+    key = hoodie("20260101000100000.rollback.requested")
+    storage.put(key, avro.encode("HoodieRollbackPlan", plan))
+    with pytest.raises(UnsupportedTable, match="completed commit"), table.writer("heir"):
+        pass
+    judge(storage, applied({}, many(3)))
+
+
+def test_replaced_files_are_cleaned_once_nobody_can_be_reading_them(
+    table: HudiTable, storage: LocalStorage, clock: Clock
+) -> None:
+    with table.writer("test") as writer:
+        first = commit(writer, 1)
+        clock.pass_minutes(1)
+        second = commit(writer, 2)
+        clock.pass_minutes(4)
+        third = commit(writer, 3)
+        assert writer.clean() == 0
+        assert [e.action for e in table.history()] == ["commit"] * 3
+        clock.pass_minutes(1)
+        (replaced,) = table.snapshot(as_of=first).files
+        storage.put(replaced.path.replace("Binance/", "Binance/.") + ".crc", b"crc")
+        assert writer.clean() == 1
+        assert not storage.exists(replaced.path)
+        assert not [n for n in storage.children(f"{PATH}/Binance") if n.endswith(".crc")]
+        with pytest.raises(TableError, match="cleaned"):
+            table.snapshot(as_of=first)
+        assert set(table.snapshot(as_of=second).read(["version"])[0].to_pylist()) == {2}
+        clock.pass_minutes(4)
+        assert writer.clean() == 1
+        clock.pass_minutes(60)
+        assert writer.clean() == 0
+    assert table_files(storage) == {f.path.rpartition("/")[2] for f in table.snapshot().files}
+    judge(storage, applied({}, many(3, version=3)))
+    clean = next(e for e in table.history() if e.action == "clean")
+    plan = avro_record(storage, hoodie(f"{clean.instant}.clean.requested"))
+    assert plan["earliestInstantToRetain"] == {
+        "timestamp": second,
+        "action": "commit",
+        "state": "COMPLETED",
+    }
+    assert storage.get(hoodie(f"{clean.instant}.clean.inflight")) == storage.get(
+        hoodie(f"{clean.instant}.clean.requested")
+    )
+    done = avro_record(storage, hoodie(f"{clean.instant}.clean"))
+    assert done["earliestCommitToRetain"] == second
+    assert done["lastCompletedCommitTimestamp"] == third
+    assert done["partitionMetadata"]["Binance"]["successDeleteFiles"] == [  # type: ignore[index]
+        replaced.path.rpartition("/")[2]
+    ]
+
+
+def test_a_long_commit_counts_from_its_end(table: HudiTable, clock: Clock) -> None:
+    with table.writer("test") as writer:
+        commit(writer, 1)
+        with writer.transaction() as transaction:
+            clock.pass_minutes(10)
+            transaction.upsert(rows(many(3, version=2)))
+            transaction.commit({})
+        clock.pass_minutes(4)
+        assert writer.clean() == 0
+    with table.writer("another") as writer:
+        clock.pass_minutes(4)
+        assert writer.clean() == 0
+        clock.pass_minutes(1)
+        assert writer.clean() == 1
+
+
+def test_a_savepoint_keeps_its_files_and_its_commit(
+    table: HudiTable, storage: LocalStorage, clock: Clock
+) -> None:
+    with table.writer("test") as writer:
+        commit(writer, 1)
+        saved = commit(writer, 2)
+        (file,) = table.snapshot().files
+        save(storage, saved, {"Binance": [file.path.rpartition("/")[2]]})
+        for version in range(3, 9):
+            clock.pass_minutes(10)
+            commit(writer, version)
+        clock.pass_minutes(10)
+        assert writer.clean() == 6
+        assert set(table.snapshot(as_of=saved).read(["version"])[0].to_pylist()) == {2}
+        assert writer.archive(keep=1) == 1
+    assert [e.instant for e in table.history()][:2] == [saved, saved]
+    assert set(table.snapshot(as_of=saved).read(["version"])[0].to_pylist()) == {2}
+    judge(storage, applied({}, many(3, version=8)))
+
+
+def test_archiving_keeps_the_newest_commits_and_all_rows(
+    table: HudiTable, storage: LocalStorage, clock: Clock
+) -> None:
+    with table.writer("test") as writer:
+        instants = []
+        for version in range(12):
+            clock.pass_minutes(6)
+            instants.append(commit(writer, version, {"checkpoint": str(version)}))
+            writer.clean()
+        assert writer.archive() == 0
+        assert writer.archive(keep=4) == 8 + 6  # commits, and cleans older than the fifth last
+        assert writer.archive(keep=4) == 0
+    kept = [e.instant for e in table.history() if e.action == "commit"]
+    assert kept == instants[-4:]
+    assert not [key for key in storage.list(hoodie("")[:-1]) if instants[0] in key]
+    judge(storage, applied({}, many(3, version=11)))
+    with pytest.raises(TableError, match="before the first commit"):
+        table.snapshot(as_of=instants[0])
+    with table.writer("another") as writer:
+        commit(writer, 99)
+    judge(storage, applied({}, many(3, version=99)))
+
+
+def test_archiving_stops_at_a_commit_whose_replaced_files_are_there(
+    table: HudiTable, clock: Clock
+) -> None:
+    with table.writer("test") as writer:
+        for version in range(5):
+            commit(writer, version)
+            clock.pass_minutes(1)
+        assert writer.archive(keep=1) == 1  # the first one replaced nothing
+        assert writer.archive(keep=1) == 0
+        clock.pass_minutes(10)
+        assert writer.clean() == 4
+        assert writer.archive(keep=1) == 3
+
+
+def test_archiving_stops_at_the_last_holder_of_a_metadata_key(table: HudiTable) -> None:
+    with table.writer("test") as writer:
+        for number in range(6):
+            with writer.transaction() as transaction:
+                transaction.commit({"rare": "value"} if number == 2 else {"often": str(number)})
+        assert writer.archive(keep=1) == 2
+    assert table.metadata("rare") == "value"
+    assert table.metadata("often") == "5"
+
+
+def test_the_newest_commit_is_never_archived(table: HudiTable, storage: LocalStorage) -> None:
+    with table.writer("test") as writer:
+        commit(writer, 1)
+        assert writer.archive(keep=0) == 0
+    judge(storage, applied({}, many(3)))
+
+
+def test_services_leave_an_empty_table_alone(table: HudiTable) -> None:
+    with table.writer("test") as writer:
+        assert (writer.clean(timedelta(0)), writer.archive(keep=1)) == (0, 0)
+        with writer.transaction() as transaction:
+            with pytest.raises(TableError, match="is open"):
+                writer.clean()
+            transaction.delete(pa.array([], pa.string()))
+            transaction.commit({})
+    assert len(table.history()) == 1
+
+
+def test_uncommitted_files_without_an_instant_are_swept(
+    table: HudiTable, storage: LocalStorage
+) -> None:
+    with table.writer("test") as writer:
+        commit(writer, 1)
+    lost = f"{PATH}/Binance/11111111-0000-0000-0000-000000000000-0_9-9-9_20260102000000000.parquet"
+    storage.put(lost, b"left by a task that nobody waited for")
+    with table.writer("heir"):
+        assert not storage.exists(lost)
+
+
+def save(storage: LocalStorage, instant: str, files: dict[str, list[str]]) -> None:
+    """Writes a savepoint as Hudi does."""
+    record = {
+        "savepointedBy": "test",
+        "savepointedAt": 0,
+        "comments": "",
+        "partitionMetadata": {
+            partition: {"partitionPath": partition, "savepointDataFile": names}
+            for partition, names in files.items()
+        },
+        "version": 1,
+    }
+    partition = {
+        "type": "record",
+        "name": "HoodieSavepointPartitionMetadata",
+        "fields": [
+            {"name": "partitionPath", "type": "string"},
+            {"name": "savepointDataFile", "type": {"type": "array", "items": "string"}},
+        ],
+    }
+    schema = {
+        "type": "record",
+        "name": "HoodieSavepointMetadata",
+        "fields": [
+            {"name": "savepointedBy", "type": "string"},
+            {"name": "savepointedAt", "type": "long"},
+            {"name": "comments", "type": "string"},
+            {"name": "partitionMetadata", "type": {"type": "map", "values": partition}},
+            {"name": "version", "type": ["int", "null"]},
+        ],
+    }
+    buffer = io.BytesIO()
+    fastavro.writer(buffer, schema, [record])
+    storage.put(hoodie(f"{instant}.savepoint.inflight"), b"")
+    storage.put(hoodie(f"{instant}.savepoint"), buffer.getvalue())

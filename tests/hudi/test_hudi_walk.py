@@ -1,0 +1,148 @@
+"""A random walk: whatever is done in whatever order, the table is what a dict would be."""
+
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pyarrow as pa
+from hudi_lake import (
+    PATH,
+    SPEC,
+    Clock,
+    Failing,
+    Model,
+    Row,
+    applied,
+    dying,
+    judge,
+    model_of,
+    orphans,
+    rows,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tradelake.errors import TableError
+from tradelake.hudi import HudiTable, Writer
+from tradelake.storage import LocalStorage
+
+KEYS = st.sampled_from([f"key-{i}" for i in range(30)])
+ROWS = st.tuples(
+    KEYS,
+    st.sampled_from(["Binance", "Kraken", "OKX", None]),
+    st.one_of(st.none(), st.integers(0, 9)),
+)
+
+
+@dataclass(frozen=True)
+class Commit:
+    upserts: list[Row]
+    deletes: list[str]
+    dies_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """Minutes pass, then the table is cleaned and archived."""
+
+    minutes: int
+    keep: int
+
+
+@dataclass(frozen=True)
+class Reopen:
+    pass
+
+
+COMMITS = st.builds(Commit, st.lists(ROWS, max_size=12), st.lists(KEYS, max_size=4))
+CRASHES = st.builds(
+    Commit, st.lists(ROWS, max_size=12), st.lists(KEYS, max_size=4), st.integers(1, 25)
+)
+SERVICES = st.builds(Service, st.integers(0, 9), st.integers(1, 4))
+STEPS = st.lists(st.one_of(COMMITS, COMMITS, CRASHES, SERVICES, st.just(Reopen())), max_size=9)
+
+
+@dataclass
+class Walk:
+    storage: LocalStorage
+    clock: Clock
+    stack: ExitStack
+    model: Model = field(default_factory=dict)
+    past: dict[str, Model] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        HudiTable.create(self.storage, PATH, SPEC, self.clock)
+        self.reopen()
+
+    def reopen(self) -> None:
+        self.stack.close()
+        self.failing = Failing(self.storage, None)
+        self.table = HudiTable.open(self.failing, PATH, self.clock)
+        self.writer: Writer = self.stack.enter_context(
+            self.table.writer("walker", small_group_rows=6, max_group_rows=8)
+        )
+
+    def take(self, step: Commit | Service | Reopen) -> None:
+        match step:
+            case Commit():
+                self.commit(step)
+            case Service(minutes, keep):
+                self.clock.pass_minutes(minutes)
+                self.writer.clean(timedelta(minutes=5))
+                self.writer.archive(keep)
+            case Reopen():
+                self.reopen()
+
+    def commit(self, step: Commit) -> None:
+        after = applied(self.model, step.upserts)
+        for key in step.deletes:
+            after.pop(key, None)
+        if step.dies_at is not None:
+            self.failing.step = self.failing.steps + step.dies_at
+        instant = ""
+        with dying(), self.writer.transaction() as transaction:
+            instant = transaction.instant
+            transaction.upsert(rows(step.upserts))
+            transaction.delete(pa.array(step.deletes, pa.string()))
+            transaction.commit({})
+        if self.failing.failed:
+            committed = self.storage.exists(f"{PATH}/.hoodie/{instant}.commit")
+            judge(self.storage, after if committed else self.model)
+            self.reopen()
+        else:
+            committed = True
+            self.failing.step = None
+        if committed:
+            self.model = after
+            self.past[instant] = dict(after)
+
+    def check(self) -> None:
+        judge(self.storage, self.model)
+        asked = pa.array([f"key-{i}" for i in range(32)])
+        found = self.writer.lookup(asked, ["exchange", "version"]).to_pylist()
+        assert len(found) == len(self.model)
+        assert {
+            row["_hoodie_record_key"]: (row["exchange"], row["version"]) for row in found
+        } == self.model
+        for instant, then in self.past.items():
+            try:
+                read = self.table.snapshot(as_of=instant).read()
+            except TableError:
+                continue
+            assert model_of(read) == then
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+@given(STEPS)
+def test_the_table_is_what_a_dict_would_be(steps: list[Commit | Service | Reopen]) -> None:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        walk = Walk(LocalStorage(folder, sync=False), Clock(), stack)
+        for step in steps:
+            walk.take(step)
+            walk.check()
+        stack.close()
+        if not any(isinstance(step, Service) for step in steps):
+            assert orphans(walk.storage) == []
