@@ -1,8 +1,7 @@
 """The fold: what a set of records means for the table, whatever their order, repeats and batches.
 
 Works on relations of one DuckDB connection:
-    records   what `judge` made: rid, and the columns of processed_crypto_txn
-    rejected  rid of those that can't be used
+    records   what `judge` found usable: rid, and the columns of processed_crypto_txn
     known     of the batch's keys: transaction_id, change_order (the newest known), and present,
               whether it has a row
 """
@@ -15,20 +14,23 @@ from tradelake.etl.engine import fetch
 from tradelake.etl.ledger import Counts
 from tradelake.etl.schema import PROCESSED_SCHEMA, TOMBSTONE_SCHEMA
 
-_USABLE = """CREATE OR REPLACE TEMP VIEW usable AS
-SELECT * FROM records WHERE rid NOT IN (SELECT rid FROM rejected)"""
-
 _OUTCOMES = f"""CREATE OR REPLACE TEMP TABLE outcomes AS
-WITH copies AS (
-  -- Records with the same eventID are one record.
+WITH shared AS (SELECT event_id FROM records GROUP BY event_id HAVING count(*) > 1),
+copies AS (
+  -- Records with the same eventID are one record; few have one, so only those are numbered.
+  SELECT rid, row_number() OVER (PARTITION BY event_id ORDER BY change_order DESC, rid) AS copy
+  FROM records WHERE event_id IN (FROM shared)
+),
+unique_records AS (
   SELECT rid, transaction_id, event_id, event_name, trade_status, change_order,
-    row_number() OVER (PARTITION BY event_id ORDER BY change_order DESC, rid) > 1 AS repeated
-  FROM usable
+    coalesce(copy, 1) > 1 AS repeated
+  FROM records LEFT JOIN copies USING (rid)
 ),
 against_known AS (
-  SELECT copies.*, known.change_order AS known_order, coalesce(known.present, false) AS present,
+  SELECT unique_records.*, known.change_order AS known_order,
+    coalesce(known.present, false) AS present,
     repeated OR event_id = substr(known.change_order, {ORDER_EVENT_ID_AT + 1}) AS duplicate
-  FROM copies LEFT JOIN known USING (transaction_id)
+  FROM unique_records LEFT JOIN known USING (transaction_id)
 ),
 newest AS (
   SELECT transaction_id, max(change_order) AS newest_order
@@ -49,8 +51,7 @@ _COLUMNS = ", ".join(PROCESSED_SCHEMA.names)
 
 def keys(connection: duckdb.DuckDBPyConnection) -> pa.Array:
     """The transaction_ids of the usable records, each once."""
-    connection.execute(_USABLE)
-    found = fetch(connection, "SELECT DISTINCT transaction_id FROM usable")
+    found = fetch(connection, "SELECT DISTINCT transaction_id FROM records")
     return found.column(0).cast(pa.string()).combine_chunks()
 
 

@@ -3,7 +3,8 @@
 import base64
 import binascii
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,10 +59,12 @@ class Intake:
             found[rid] = (f"{key}:{lines.numbers[at].as_py()}", text.rstrip(b"\r\n"))
         return found
 
-    def take_object(self, storage: Storage, landed: LandingObject) -> None:
+    def take_object(
+        self, storage: Storage, landed: LandingObject, ahead: "ReadAhead | None" = None
+    ) -> None:
         """Takes an object's lines in; one that can't be read is one refused record."""
         try:
-            content = read_object(storage, landed)
+            content = read_object(storage, landed) if ahead is None else ahead.get(landed)
         except Unreadable as unreadable:
             self.refused.append(
                 Refused(
@@ -127,6 +130,34 @@ class Intake:
             self.refused.append(Refused(rejected.reason, rejected.detail, f"{key}:{number}", raw))
             return
         self._take_lines(key, _one_line(line, number))
+
+
+class ReadAhead:
+    """Reads and decompresses the objects that come next while others are being folded."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._pool = ThreadPoolExecutor(_AHEAD, "read-ahead")
+        self._reading: dict[LandingObject, Future[bytes]] = {}
+
+    def get(self, landed: LandingObject) -> bytes:
+        """What `read_object` gives, or raises."""
+        future = self._reading.pop(landed, None)
+        return read_object(self._storage, landed) if future is None else future.result()
+
+    def begin(self, coming: Sequence[LandingObject]) -> None:
+        """These come next: begins with the first of them."""
+        for landed in coming[:_AHEAD]:
+            if landed not in self._reading:
+                self._reading[landed] = self._pool.submit(read_object, self._storage, landed)
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+_AHEAD = 2
+"""Objects in memory before their turn; with more, a batch's memory is no longer its own."""
 
 
 def _one_line(raw: bytes, number: int) -> Lines:

@@ -13,7 +13,17 @@ from decimal import Decimal
 import duckdb
 import pyarrow as pa
 
-from tradelake.change import EVENT_NAMES, ORDER_EVENT_ID_AT, ORDER_PATTERN, ORDER_TIME_DIGITS
+from tradelake.change import EVENT_NAMES, ORDER_EVENT_ID_AT, ORDER_PATTERN
+from tradelake.etl.landed import (
+    DECIMAL,
+    MEMBERS,
+    PATHS,
+    PLAIN_AMOUNT,
+    PLAIN_TIMESTAMP,
+    change_time_of,
+    timestamp_of,
+)
+from tradelake.etl.ordinary import take_ordinary
 from tradelake.etl.rules import Rules
 from tradelake.trade import (
     DECIMAL_PRECISION,
@@ -29,17 +39,6 @@ from tradelake.trade import (
     parse_timestamp,
 )
 
-METADATA = ("event_name", "event_id", "change_order", "region")
-_MEMBERS = (*FIELD_NAMES, *METADATA)
-_DECIMAL = f"DECIMAL({DECIMAL_PRECISION},{DECIMAL_SCALE})"
-_PLAIN_AMOUNT = (
-    rf"[+-]?[0-9]{{1,{DECIMAL_PRECISION - DECIMAL_SCALE}}}(\.[0-9]{{0,{DECIMAL_SCALE}}})?"
-)
-_PLAIN_TIMESTAMP = (
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z?"
-)
-"""What DuckDB's casts read exactly as `trade` does; anything else goes to `trade`."""
-
 
 def judge(connection: duckdb.DuckDBPyConnection, rules: Rules, ingested_us: int) -> None:
     """Judges the relation `lines` (rid BIGINT, line VARCHAR) of the connection.
@@ -48,22 +47,32 @@ def judge(connection: duckdb.DuckDBPyConnection, rules: Rules, ingested_us: int)
     a REMOVE are null but for the key and the metadata) and `rejected` (rid, reason, detail).
     ingested_us: what becomes ingestion_time, µs since 1970.
     """
+    take_ordinary(connection, rules, ingested_us)
+    connection.execute("CREATE OR REPLACE TEMP TABLE rejected AS " + _NONE_REJECTED)
+    others = connection.execute("SELECT count(*) FROM others").fetchall()
+    if others[0][0]:
+        _judge_others(connection, rules, ingested_us)
+    connection.execute("DROP TABLE others")
+
+
+def _judge_others(connection: duckdb.DuckDBPyConnection, rules: Rules, ingested_us: int) -> None:
+    """Judges the lines in `others` and adds them to `records` and `rejected`."""
     connection.execute(_PARSED)
-    _read_unusual(connection, Kind.AMOUNT, _DECIMAL, _PLAIN_AMOUNT, parse_amount)
-    _read_unusual(connection, Kind.TIMESTAMP, "TIMESTAMP", _PLAIN_TIMESTAMP, _naive_timestamp)
+    _read_unusual(connection, Kind.AMOUNT, DECIMAL, PLAIN_AMOUNT, parse_amount)
+    _read_unusual(connection, Kind.TIMESTAMP, "TIMESTAMP", PLAIN_TIMESTAMP, _naive_timestamp)
     connection.execute(_JUDGED)
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE trades AS
         SELECT rid, {", ".join(FIELD_NAMES)}, event_name, event_id, region,
-          make_timestamp(CAST(substr(change_order, 1, {ORDER_TIME_DIGITS}) AS BIGINT))
-            AS change_time,
+          {change_time_of("change_order")} AS change_time,
           change_order, make_timestamp({ingested_us}) AS ingestion_time
         FROM judged WHERE reason IS NULL"""
     )
     ruled = rules.sql.replace("SELECT", "SELECT rid,", 1)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE records AS {ruled}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE ruled AS {ruled}")
+    connection.execute(f"INSERT INTO records SELECT * FROM ruled WHERE {_FITS}")
     connection.execute(_REJECTED)
-    for table in ("parsed", "judged", "trades", *map(_unusual_table, _UNUSUAL_KINDS)):
+    for table in ("parsed", "judged", "trades", "ruled", *map(_unusual_table, _UNUSUAL_KINDS)):
         connection.execute(f"DROP TABLE {table}")
 
 
@@ -124,19 +133,18 @@ def _type(field: Field | str) -> str:
     return f"{field if isinstance(field, str) else field.name}_type"
 
 
-_PATHS = ", ".join(f"'$.{name}'" for name in _MEMBERS)
 _PARSED = f"""CREATE OR REPLACE TEMP TABLE parsed AS
-WITH checked AS (SELECT rid, line, json_valid(line) AS valid FROM lines),
+WITH checked AS (SELECT rid, line, json_valid(line) AS valid FROM others),
 taken AS (
   SELECT rid, valid,
     CASE WHEN valid THEN json_type(line) END AS line_type,
-    CASE WHEN valid THEN json_extract_string(line, [{_PATHS}]) END AS texts,
-    CASE WHEN valid THEN json_type(line, [{_PATHS}]) END AS types
+    CASE WHEN valid THEN json_extract_string(line, [{PATHS}]) END AS texts,
+    CASE WHEN valid THEN json_type(line, [{PATHS}]) END AS types
   FROM checked
 )
 SELECT rid, valid, line_type,
-  {", ".join(f"texts[{at}] AS {name}" for at, name in enumerate(_MEMBERS, 1))},
-  {", ".join(f"types[{at}] AS {_type(name)}" for at, name in enumerate(_MEMBERS, 1))}
+  {", ".join(f"texts[{at}] AS {name}" for at, name in enumerate(MEMBERS, 1))},
+  {", ".join(f"types[{at}] AS {_type(name)}" for at, name in enumerate(MEMBERS, 1))}
 FROM taken"""
 
 
@@ -153,11 +161,10 @@ def _value(field: Field) -> str:
     if field.kind is Kind.TEXT:
         return f"CASE WHEN {_type(field)} = 'VARCHAR' THEN {field.name} END"
     plain, cast = {
-        Kind.AMOUNT: (_PLAIN_AMOUNT, f"TRY_CAST({field.name} AS {_DECIMAL})"),
+        Kind.AMOUNT: (PLAIN_AMOUNT, f"TRY_CAST({field.name} AS {DECIMAL})"),
         Kind.TIMESTAMP: (
-            _PLAIN_TIMESTAMP,
-            f"CASE WHEN NOT starts_with({field.name}, '0000') "
-            f"THEN TRY_CAST(replace(rtrim({field.name}, 'Z'), 'T', ' ') AS TIMESTAMP) END",
+            PLAIN_TIMESTAMP,
+            timestamp_of(field.name),
         ),
     }[field.kind]
     return (
@@ -212,7 +219,7 @@ def _verdicts() -> str:
             ),
             *(
                 when(f, f"{f.name}_value IS NULL", Reason.DOES_NOT_FIT,
-                     f"does not fit {_DECIMAL} exactly")
+                     f"does not fit {DECIMAL} exactly")
                 for f in amounts
             ),
         ]
@@ -241,8 +248,10 @@ SELECT rid, event_name, event_id, change_order, region,
   )},
   verdict[1] AS reason, verdict[2] AS detail
 FROM found"""  # fmt: skip
-_REJECTED = f"""CREATE OR REPLACE TEMP TABLE rejected AS
+_FITS = "(event_name = 'REMOVE' OR normalized_price IS NOT NULL AND adjusted_trade_fee IS NOT NULL)"
+_NONE_REJECTED = "SELECT 0::BIGINT AS rid, '' AS reason, '' AS detail LIMIT 0"
+_REJECTED = f"""INSERT INTO rejected
 SELECT rid, reason, detail FROM judged WHERE reason IS NOT NULL
 UNION ALL
-SELECT rid, '{Reason.DOES_NOT_FIT}', 'normalized_price does not fit {_DECIMAL}' FROM records
-WHERE event_name <> 'REMOVE' AND (normalized_price IS NULL OR adjusted_trade_fee IS NULL)"""
+SELECT rid, '{Reason.DOES_NOT_FIT}', 'normalized_price does not fit {DECIMAL}' FROM ruled
+WHERE NOT {_FITS}"""

@@ -145,8 +145,7 @@ def _judge(connection: duckdb.DuckDBPyConnection, rules: Rules, intake: Intake) 
     if intake.received:
         connection.execute(
             f"""INSERT INTO everything SELECT {", ".join(PROCESSED_SCHEMA.names)} FROM records
-            WHERE rid NOT IN (SELECT rid FROM rejected) AND rid NOT IN
-              (SELECT rid FROM lines JOIN waiting ON id = {_ID})"""
+            WHERE rid NOT IN (SELECT rid FROM lines JOIN waiting ON id = {_ID})"""
         )
     connection.unregister("lines")
     found = intake.find(rid for rid, _, _ in rejected)

@@ -13,7 +13,7 @@ from tradelake.clock import Clock
 from tradelake.etl import fold, statistics
 from tradelake.etl.engine import fetch
 from tradelake.etl.freshness import histogram
-from tradelake.etl.intake import Intake
+from tradelake.etl.intake import Intake, ReadAhead
 from tradelake.etl.judge import judge
 from tradelake.etl.lake import Lake
 from tradelake.etl.landing import LandingObject, landing_object
@@ -68,7 +68,9 @@ def open_writer(
     holder: who says to others that it has the lease. Raises LeaseHeld naming who has it.
     """
     with lake.processed.writer(holder) as processed, lake.statistics.writer(holder) as stats:
-        yield LakeWriter(lake, connection, rules, processed, stats, clock, limits or Limits())
+        writer = LakeWriter(lake, connection, rules, processed, stats, clock, limits or Limits())
+        with contextlib.closing(writer):
+            yield writer
 
 
 class LakeWriter:
@@ -96,10 +98,15 @@ class LakeWriter:
         self._stats = stats
         self._clock = clock
         self.state = lake.state()
+        self._ahead = ReadAhead(lake.storage)
         self._tombstones = Tombstones(connection, lake.side_log(TOMBSTONES, self.state))
         if statistics.lags(lake.processed, lake.statistics):
             # The statistics commit second: a writer died between the two commits.
             statistics.follow(connection, lake.processed.snapshot(), lake.statistics, stats)
+
+    def close(self) -> None:
+        """Ends the threads it has."""
+        self._ahead.close()
 
     def take(
         self, pending: Sequence[LandingObject], delivered: Mapping[str, int] | None = None
@@ -112,10 +119,12 @@ class LakeWriter:
         """
         intake, taken = Intake(), 0
         for landed in pending:
-            intake.take_object(self._lake.storage, landed)
+            self._ahead.begin(pending[taken:])
+            intake.take_object(self._lake.storage, landed, self._ahead)
             taken += 1
             if intake.received >= self._limits.records or intake.size >= self._limits.bytes:
                 break
+        self._ahead.begin(pending[taken:])
         checkpoint = self.state.checkpoint.with_taken(
             pending[:taken], pending[taken:], delivered or {}
         )

@@ -57,8 +57,8 @@ class Writer:
         _, candidates = self._state.index.find(hash64(asked))
         numbers = sorted(set(candidates.tolist()))
         found = self._state.read_groups(numbers, schema).values()
-        rows = [table.filter(pc.is_in(table.column(RECORD_KEY), asked)) for table in found]
-        return pa.concat_tables([schema.empty_table(), *rows])
+        rows = pa.concat_tables([schema.empty_table(), *found])
+        return rows.filter(pc.is_in(rows.column(RECORD_KEY), asked))
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
