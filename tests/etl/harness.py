@@ -91,8 +91,10 @@ def as_attribute(name: str, value: Any) -> Any:
     return value
 
 
-def encode(record: dict[str, Any]) -> bytes:
-    """A change record's bytes in the stream."""
+def encode(record: dict[str, Any] | bytes) -> bytes:
+    """A record's bytes in the stream."""
+    if isinstance(record, bytes):
+        return record
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
@@ -204,7 +206,7 @@ class Home:
 
         ours: named by position as our delivery does; else as Firehose would.
         """
-        raws = [record if isinstance(record, bytes) else encode(record) for record in records]
+        raws = [encode(record) for record in records]
         lines = transform(raws)
         name = ObjectName(STREAM, DELIVERY, self._position + 1, self._position + len(raws))
         if ours:
