@@ -175,3 +175,33 @@ def test_a_closed_pipe_is_quiet() -> None:
 
 def test_the_module_is_the_command() -> None:
     assert run_process("--version").stdout == f"tradelake {__version__}\n"
+
+
+def test_ctrl_c_ends_a_running_query_quietly(tmp_path: Path) -> None:
+    """Python hears a signal only between its steps, and a query may be one step of minutes."""
+    numbers = "unnest(sequence(1, 10000)) as {}(x)"
+    joined = " cross join ".join(numbers.format(name) for name in "abc")
+    code = (
+        "import os, signal, sys, threading; from tradelake.query import Engine\n"
+        "from tradelake.cli import main, query\n"
+        "class Empty:\n"
+        "    def load(self, **_): return {}\n"
+        "query.open_catalog = lambda _: Empty()\n"
+        "from tradelake.query.limits import Limits\n"
+        "run = Limits.run\n"
+        "def interrupted(*args):\n"
+        "    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "    return run(*args)\n"
+        "Limits.run = interrupted\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"sys.exit(main.run(['sql', 'select count(*) from {joined} where a.x + b.x + c.x = 0']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "TRADELAKE_HOME": str(tmp_path)},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

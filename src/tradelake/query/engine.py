@@ -63,16 +63,18 @@ class Engine:
         columns = [column.name for source in sources.values() for column in source.columns]
         limits = Limits(self._time_limit, self._memory_limit)
         run = Run(limits, lambda error: query_error(error, columns, self._memory_limit))
+
+        def begin() -> None:
+            run.connection = open_sandbox(
+                sources.values(),
+                since=self._since,
+                threads=self._threads,
+                memory_limit=self._memory_limit,
+            )
+            run.start(translate(_of(statement), run.type_of), explain=statement.explain)
+
         try:
-            with run.counted():
-                run.connection = open_sandbox(
-                    sources.values(),
-                    since=self._since,
-                    threads=self._threads,
-                    memory_limit=self._memory_limit,
-                )
-                text = translate(_of(statement), run.type_of)
-                run.start(text, explain=statement.explain)
+            run.counted(begin)
         except BaseException:
             run.close()
             raise

@@ -4,11 +4,11 @@ DuckDB's memory_limit does not count what lists and texts are built from, so a w
 process itself.
 """
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from tradelake.errors import QueryError
 
@@ -18,6 +18,8 @@ TIME_LIMIT = 300.0
 _LOOK_EVERY = 0.05
 """Seconds between looks: a query on two threads allocates some 100 MB in that time."""
 
+T = TypeVar("T")
+
 _STATM = Path("/proc/self/statm")
 _PAGE = 4096
 _UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
@@ -26,7 +28,7 @@ _UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
 class Limits:
     """Counts one query's time, and stops it when it is too long or too large.
 
-    Only watched time counts, not the time its reader takes. The process may grow by twice
+    Only the time of `run` counts, not the time its reader takes. The process may grow by twice
     memory_limit: the engine's share and as much again for what it doesn't count.
     """
 
@@ -35,36 +37,55 @@ class Limits:
         self._memory_limit = memory_limit
         self._most = _resident() + 2 * _bytes(memory_limit)
 
-    @contextlib.contextmanager
-    def watched(self, interrupt: Callable[[], None]) -> Iterator[None]:
-        """Within, `interrupt` is called when a limit is reached, and its failure explained."""
-        done = threading.Event()
-        reached: list[str] = []
+    def run(self, work: Callable[[], T], interrupt: Callable[[], None]) -> T:
+        """What `work` returns; `interrupt` must end it early, and is called at a limit.
 
-        def watch() -> None:
-            until = began + self._left
-            while not done.wait(max(0, min(_LOOK_EVERY, until - time.monotonic()))):
-                if time.monotonic() >= until:
-                    reached.append(f"took longer than {self._seconds:g} s")
-                elif _resident() > self._most:
-                    reached.append(f"needs more memory than memory_limit ({self._memory_limit})")
-                if reached:
-                    interrupt()
-                    return
+        The work runs in a thread of its own, since Python hears Ctrl-C only between its own steps
+        and a query may be one step of minutes.
+
+        Raises:
+            QueryError: a limit was reached. What the work raises comes through as it is.
+        """
+        done = threading.Event()
+        returned: list[T] = []
+        failed: list[BaseException] = []
+
+        def guarded() -> None:
+            try:
+                returned.append(work())
+            except BaseException as error:
+                failed.append(error)
+            finally:
+                done.set()
 
         began = time.monotonic()
-        watcher = threading.Thread(target=watch, name="query-limits", daemon=True)
-        watcher.start()
+        worker = threading.Thread(target=guarded, name="query", daemon=True)
+        worker.start()
         try:
-            yield
-        except Exception:
-            if reached:
-                raise QueryError(f"the query {reached[0]} and was stopped; narrow it") from None
+            reached = self._wait(done, began)
+        except BaseException:
+            interrupt()
+            worker.join()
             raise
-        finally:
-            done.set()
-            watcher.join()
-            self._left -= time.monotonic() - began
+        if reached is not None:
+            interrupt()
+        worker.join()
+        self._left -= time.monotonic() - began
+        if reached is not None:
+            raise QueryError(f"the query {reached} and was stopped; narrow it")
+        if failed:
+            raise failed[0]
+        return returned[0]
+
+    def _wait(self, done: threading.Event, began: float) -> str | None:
+        """Waits for the work's end; says which limit was reached before it."""
+        until = began + self._left
+        while not done.wait(max(0, min(_LOOK_EVERY, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                return f"took longer than {self._seconds:g} s"
+            if _resident() > self._most:
+                return f"needs more memory than memory_limit ({self._memory_limit})"
+        return None
 
 
 def _resident() -> int:

@@ -1,8 +1,7 @@
 """One query on its own connection, from the checked text to its batches."""
 
-import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -12,6 +11,8 @@ from tradelake.errors import QueryError
 from tradelake.query.guard import visible_ctes, with_of
 from tradelake.query.limits import Limits
 from tradelake.query.translate import to_duckdb
+
+T = TypeVar("T")
 
 BATCH_ROWS = 10_000
 """Rows of a batch: some 5 MB of the widest table, so that streaming stays small."""
@@ -29,12 +30,10 @@ class Run:
         self._reader: Any = None
         self._plan: list[str] | None = None
 
-    @contextlib.contextmanager
-    def counted(self) -> Iterator[None]:
-        """Within, time and memory count, and DuckDB's errors become QueryError."""
+    def counted(self, work: Callable[[], T]) -> T:
+        """What the work returns, within the limits; DuckDB's errors become QueryError."""
         try:
-            with self._limits.watched(self.interrupt):
-                yield
+            return self._limits.run(work, self.interrupt)
         except (duckdb.Error, pa.ArrowException, OSError, MemoryError) as error:
             raise self._error(error) from None
 
@@ -60,8 +59,7 @@ class Run:
         if self._plan is not None:
             lines, self._plan = self._plan, []
             return pa.record_batch([pa.array(lines, pa.string())], ["plan"]) if lines else None
-        with self.counted():
-            return next(self._reader, None)
+        return self.counted(lambda: next(self._reader, None))
 
     def type_of(self, expression: exp.Expression, select: exp.Select) -> str | None:
         """The DuckDB type of an expression within a SELECT, None where it can't be told alone."""
