@@ -9,6 +9,7 @@ import pytest
 from tradelake import settings
 from tradelake.errors import UsageError
 from tradelake.settings import duration_text, load, parse_duration
+from tradelake.taker_rates import PUBLISHED_TAKER_RATES
 
 
 @pytest.fixture(autouse=True)
@@ -137,11 +138,11 @@ def test_taker_rates_add_to_the_published_ones_exactly(
 ) -> None:
     write(home, "[taker_rates]\nBinance = 0.00075\n")
     found = load(home)
-    assert found.taker_rate("Binance") == Decimal("0.00075")
-    assert found.taker_rate("Kraken") == Decimal(settings.PUBLISHED_TAKER_RATES["Kraken"])
-    assert found.taker_rate("Elsewhere") == Decimal("0.001")
+    assert found.taker_rates["Binance"] == "0.00075"
+    assert Decimal(found.taker_rates["Kraken"]) == PUBLISHED_TAKER_RATES["Kraken"]
+    assert Decimal(found.default_taker_rate) == Decimal("0.001")
     monkeypatch.setenv("TRADELAKE_TAKER_RATES", '{"OKX": "0.0005"}')
-    assert load(home).taker_rate("OKX") == Decimal("0.0005")
+    assert load(home).taker_rates["OKX"] == "0.0005"
     monkeypatch.setenv("TRADELAKE_TAKER_RATES", "OKX")
     with pytest.raises(UsageError, match="TRADELAKE_TAKER_RATES: not a JSON object"):
         load(home)

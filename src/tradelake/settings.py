@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from tradelake.errors import UsageError
+from tradelake.taker_rates import DEFAULT_TAKER_RATE, PUBLISHED_TAKER_RATES
 
 ENV_PREFIX = "TRADELAKE_"
 HOME_VARIABLE = "TRADELAKE_HOME"
@@ -66,19 +67,11 @@ def _rate(value: object) -> str:
     return format(rate, "f")
 
 
-PUBLISHED_TAKER_RATES: Mapping[str, str] = {
-    "Binance": "0.001",
-    "Bitfinex": "0.002",
-    "Coinbase": "0.006",
-    "FTX": "0.0007",
-    "Kraken": "0.004",
-    "OKX": "0.001",
-}
-"""Each exchange's own fee page, spot, lowest tier, taker (FTX: as of its last day in 2022)."""
+_PUBLISHED = {exchange: format(rate, "f") for exchange, rate in PUBLISHED_TAKER_RATES.items()}
 
 
 def _with_published(value: object) -> object:
-    return {**PUBLISHED_TAKER_RATES, **value} if isinstance(value, Mapping) else value
+    return {**_PUBLISHED, **value} if isinstance(value, Mapping) else value
 
 
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
@@ -171,12 +164,13 @@ class Settings(BaseSettings):
         "to that file.",
     )
     taker_rates: Annotated[dict[str, Rate], BeforeValidator(_with_published)] = Field(
-        default_factory=lambda: dict(PUBLISHED_TAKER_RATES),
-        description="Taker fee per exchange as a decimal fraction, for dumps that carry no fee; "
-        "those not named here keep the published rate.",
+        default_factory=lambda: dict(_PUBLISHED),
+        description="Taker fee per exchange as a decimal fraction of the value, `<exchange> "
+        "futures` for its futures; those not named here keep the published rate.",
     )
     default_taker_rate: Rate = Field(
-        "0.001", description="Taker fee of exchanges not in taker_rates; what most publish."
+        format(DEFAULT_TAKER_RATE, "f"),
+        description="Taker fee of exchanges not in taker_rates; what most publish.",
     )
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], BeforeValidator(lambda v: str(v).lower())
@@ -194,10 +188,6 @@ class Settings(BaseSettings):
     def origins(self) -> Mapping[str, str]:
         """For `home` and each setting: `default`, `file …`, `environment …` or `flag --…`."""
         return self._origins
-
-    def taker_rate(self, exchange: str) -> Decimal:
-        """The fraction of a trade's value that the exchange takes from the taker."""
-        return Decimal(self.taker_rates.get(exchange, self.default_taker_rate))
 
     @classmethod
     def settings_customise_sources(

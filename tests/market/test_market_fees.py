@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from tradelake.market.fees import PUBLISHED_TAKER_RATES, taker_rate, trade_fee
+from tradelake.market.fees import taker_rate, trade_fee
+from tradelake.taker_rates import PUBLISHED_TAKER_RATES
 
 
 @pytest.mark.parametrize(

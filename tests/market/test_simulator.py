@@ -11,9 +11,9 @@ import pytest
 from tradelake.clock import iso
 from tradelake.errors import UsageError
 from tradelake.market.chance import Chance, Weighted
-from tradelake.market.fees import DEFAULT_TAKER_RATE, PUBLISHED_TAKER_RATES
 from tradelake.market.prices import ASSETS, Prices
 from tradelake.market.simulator import Delete, Put, Simulator, Update
+from tradelake.taker_rates import DEFAULT_TAKER_RATE, PUBLISHED_TAKER_RATES
 from tradelake.trade import parse_amount
 
 START = 1_732_305_600_000_000

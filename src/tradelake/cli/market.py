@@ -137,7 +137,7 @@ def open_store(settings: "Settings") -> "SqliteStore":
     from tradelake.home import Home
     from tradelake.store.sqlite import SqliteStore
 
-    return SqliteStore(Home(settings.home).make().store_path)
+    return SqliteStore(Home(settings.home).make().store_path, region=settings.region)
 
 
 def make_simulator(settings: "Settings", seed: int, start_us: int, rate: float) -> "Simulator":

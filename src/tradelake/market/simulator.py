@@ -10,13 +10,12 @@ from tradelake.clock import iso
 from tradelake.errors import UsageError
 from tradelake.market.chance import Chance, Weighted
 from tradelake.market.fees import (
-    DEFAULT_TAKER_RATE,
-    PUBLISHED_TAKER_RATES,
     taker_rate,
     trade_fee,
 )
 from tradelake.market.prices import Prices, decimal_text
 from tradelake.market.traders import Trader, make_traders
+from tradelake.taker_rates import DEFAULT_TAKER_RATE, PUBLISHED_TAKER_RATES
 from tradelake.trade import Transaction
 
 

@@ -46,10 +46,19 @@ _GET = f"SELECT {schema.columns()} FROM transactions WHERE {KEY} = ?"
 class SqliteStore:
     """A `TransactionStore` in one SQLite file. Any thread may use it; so may other processes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, region: str | None = None) -> None:
+        """region: what the change records name as awsRegion from now on; None leaves it."""
         self.path = path
         self._connection = database.connect(path)
         self._lock = threading.Lock()
+        if region is not None:
+            self._name_region(region)
+
+    def _name_region(self, region: str) -> None:
+        with database.translated(self.path), self._lock:
+            self._connection.execute(
+                "UPDATE settings SET region = ?1 WHERE region IS NOT ?1", (region,)
+            )
 
     def put(self, transaction: Transaction) -> bool:
         return self._change(_PUT, [_row(transaction)]) == 1

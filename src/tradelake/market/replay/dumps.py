@@ -11,8 +11,6 @@ from pathlib import Path
 from tradelake.clock import iso
 from tradelake.errors import UsageError
 from tradelake.market.fees import (
-    DEFAULT_TAKER_RATE,
-    PUBLISHED_TAKER_RATES,
     Market,
     taker_rate,
     trade_fee,
@@ -21,6 +19,7 @@ from tradelake.market.replay import binance, coinbase, kraken, tardis
 from tradelake.market.replay.files import first_line, published_names
 from tradelake.market.replay.fills import Fill, Series
 from tradelake.market.replay.names import Venue, pair_name, published_symbol, venue
+from tradelake.taker_rates import DEFAULT_TAKER_RATE, PUBLISHED_TAKER_RATES
 from tradelake.trade import EXCHANGE_PATTERN, Transaction
 
 
