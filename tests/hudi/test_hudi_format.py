@@ -329,3 +329,5 @@ def test_properties_that_spark_is_replacing_are_read_from_their_backup(
     storage.delete(key)
     assert HudiTable.exists(storage, PATH)
     assert HudiTable.open(storage, PATH).spec == table.spec
+    with table.writer("test"):
+        assert storage.exists(key)

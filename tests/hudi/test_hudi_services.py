@@ -56,6 +56,28 @@ def test_a_dead_commit_of_spark_is_rolled_back_as_hudi_does_it(
     assert storage.get(hoodie(f"{at}.rollback.inflight")) == b""
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_markers_of_either_form_are_understood(
+    table: HudiTable, storage: LocalStorage, listed: bool
+) -> None:
+    dead = "20260101000100000"
+    name = f"3f0c2f2e-0000-0000-0000-000000000000-0_0-12-34_{dead}.parquet"
+    folder = hoodie(f".temp/{dead}")
+    storage.put(hoodie(f"{dead}.commit.requested"), b"")
+    if listed:
+        storage.put(f"{folder}/MARKERS.type", b"TIMELINE_SERVER_BASED")
+        storage.put(f"{folder}/MARKERS0", f"a b/{name}.marker.CREATE\n".encode())
+    else:
+        storage.put(f"{folder}/a b/{name}.marker.CREATE", b"")
+    with table.writer("heir"):
+        pass
+    (rollback,) = table.history()
+    plan = avro_record(storage, hoodie(f"{rollback.instant}.rollback.requested"))
+    (request,) = plan["RollbackRequests"]  # type: ignore[misc]
+    assert request["filesToBeDeleted"] == [storage.url(f"{PATH}/a b/{name}")]
+    assert storage.list(folder) == []
+
+
 def test_a_pending_clustering_is_rolled_back(table: HudiTable, storage: LocalStorage) -> None:
     with table.writer("test") as writer:
         commit(writer, 1)

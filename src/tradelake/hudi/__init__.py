@@ -6,8 +6,8 @@
         transaction.commit({"checkpoint": "7"})
     table.snapshot().read(["price"])
 
-Spark with Hudi 0.14, 0.15 and 1.0, Athena and hudi-rs read what this writes, and the other way
-round. A table is one folder of a `tradelake.storage.Storage`; one writer at a time holds its lease.
+The tables are those of Hudi 0.14 and 0.15 (Athena, Glue, Spark), which Hudi 1 and hudi-rs read,
+too. A table is one folder of a `tradelake.storage.Storage`; one writer at a time holds its lease.
 """
 
 from tradelake.hudi.basefile import BaseFile

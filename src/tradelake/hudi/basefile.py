@@ -75,8 +75,11 @@ class BaseFileFormat:
         self.schema = with_meta(schema)
         self._avro = to_avro(schema, table, meta=True)
         # A dictionary of values that are all different is built, found useless and thrown away.
+        # Text repeats, but for keys; numbers rarely do: a fifth less time without theirs.
         different = {RECORD_KEY, COMMIT_SEQNO, *(record_key if len(record_key) == 1 else ())}
-        self._dictionaries = [n for n in self.schema.names if n not in different]
+        self._dictionaries = [
+            f.name for f in self.schema if f.type == pa.string() and f.name not in different
+        ]
 
     @property
     def stored(self) -> pa.Schema:
@@ -117,4 +120,6 @@ class BaseFileFormat:
 
 
 def _constant(value: str, rows: int) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), [value])
+    return pa.DictionaryArray.from_arrays(
+        pa.repeat(pa.scalar(0, pa.int32()), rows), pa.repeat(value, 1)
+    )

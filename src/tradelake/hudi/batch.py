@@ -63,7 +63,8 @@ def gather(
     A delete undoes the upserts of that key before it. Of several rows with one key the greatest
     ordering value counts, of equal ones the last.
     """
-    rows = pa.concat_tables([spec.schema.empty_table(), *(table for _, table in upserts)])
+    tables = [table for _, table in upserts] or [spec.schema.empty_table()]
+    rows = pa.concat_tables(tables).combine_chunks()
     called = np.repeat([n for n, _ in upserts], [len(t) for _, t in upserts]).astype(np.int64)
     keys = record_keys(rows, spec.record_key)
     deleted, last = _last_deletes(deletes)
@@ -74,7 +75,7 @@ def gather(
     if not live.all():
         rows, keys, forced = rows.filter(live), keys.filter(pa.array(live)), forced[live]
     hashes = hash64(keys)
-    if len(np.unique(hashes)) < len(hashes):
+    if _any_twice(hashes):
         chosen = _newest(keys, rows.column(spec.ordering))
         rows, keys, forced = rows.take(chosen), keys.take(chosen), forced[chosen]
         hashes = hashes[chosen]
@@ -91,6 +92,11 @@ def gather(
         deletes=deleted,
         delete_hashes=hash64(deleted),
     )
+
+
+def _any_twice(hashes: npt.NDArray[np.uint64]) -> bool:
+    ordered = np.sort(hashes)  # several times as fast as numpy's unique
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def _last_deletes(

@@ -142,8 +142,10 @@ class CommitLog:
         One that was archived after the timeline was listed is left out.
         """
         self._load([i for i in timeline.writes if i not in self._known])
-        self._known = {i: self._known[i] for i in timeline.writes if i in self._known}
-        return {instant.time: commit for instant, commit in self._known.items()}
+        known = self._known
+        kept = {i: known[i] for i in timeline.writes if i in known}
+        self._known = dict(kept)
+        return {instant.time: commit for instant, commit in kept.items()}
 
     def get(self, instant: Instant) -> CommitMetadata | None:
         """One commit; None if it was archived meanwhile."""

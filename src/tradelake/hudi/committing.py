@@ -3,13 +3,12 @@
 1. `.commit.requested`: from here on a death leaves a pending commit.
 2. The batch is placed: a file group for every row.
 3. `.inflight` tells what is planned.
-4. For each file group a marker, then its new base file; a new partition gets its metadata first.
+4. Markers announce the base files to be; a new partition gets its metadata; the files follow.
 5. `.commit`, created only once: the moment the commit is visible.
 6. The writer's memory follows; the markers go.
 """
 
 import uuid
-from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,6 +45,22 @@ class CommitResult:
 
 
 @dataclass(frozen=True)
+class _Task:
+    """A base file to be written, unless its file group turns out not to change."""
+
+    number: int
+    plan: GroupPlan
+    replaced: BaseFile | None
+    file_id: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """Below the table's folder."""
+        return f"{self.plan.partition}/{self.name}" if self.plan.partition else self.name
+
+
+@dataclass(frozen=True)
 class _Written:
     """A file group's new slice, and what changed in it."""
 
@@ -79,11 +94,15 @@ class Committing:
             partial(state.read_groups, schema=self._compared()),
             spec.ordering,
         )
-        self._storage.put(self._name(INFLIGHT), self._profile(placement.plans).to_bytes())
+        tasks = [self._task(task, plan) for task, plan in enumerate(placement.plans)]
+        self._storage.put(self._name(INFLIGHT), self._profile(tasks).to_bytes())
+        if tasks:
+            marked = {task.path: task.replaced is not None for task in tasks}
+            state.folder.mark(self._instant, marked)
         for partition in {plan.partition for plan in placement.plans} - state.described:
             state.folder.describe_partition(partition, self._instant, state.clock())
             state.described.add(partition)
-        written = [w for w in run_all(state.pool, self._write, enumerate(placement.plans)) if w]
+        written = [w for w in run_all(state.pool, self._write, tasks) if w]
         commit = CommitMetadata(
             operation=self._operation(),
             stats=tuple(w.stat for w in written),
@@ -91,38 +110,38 @@ class Committing:
         )
         self._complete(commit.to_bytes())
         self._remember(commit, written)
-        self._remove_markers(placement.plans)
+        if tasks:
+            self._remove_markers()
         return self._result(written, placement.moved)
 
-    def _write(self, task_and_plan: tuple[int, GroupPlan]) -> _Written | None:
-        task, plan = task_and_plan
-        started = self._state.clock()
-        stored_schema = self._state.format.stored
+    def _task(self, number: int, plan: GroupPlan) -> _Task:
         replaced = None if plan.number is None else self._state.groups[plan.number]
+        file_id = replaced.file_id if replaced else f"{uuid.uuid4()}-0"
+        return _Task(
+            number, plan, replaced, file_id, base_file_name(file_id, number, self._instant)
+        )
+
+    def _write(self, task: _Task) -> _Written | None:
+        started = self._state.clock()
+        plan, form = task.plan, self._state.format
         stored = (
-            stored_schema.empty_table()
+            form.stored.empty_table()
             if plan.number is None
-            else self._state.read_group(plan.number, stored_schema)
+            else self._state.read_group(plan.number, form.stored)
         )
         deletes = plan.all_deletes()
         merged = merge(stored, self._batch, plan.all_rows(), deletes, self._state.spec.ordering)
         if not merged.changes:
             return None
-        fresh = stamped(self._batch, merged.written, self._instant, task)
-        kept = stored.filter(pa.array(merged.kept))
-        rows = pa.concat_tables([kept, fresh]).combine_chunks()
-        file_id = replaced.file_id if replaced else f"{uuid.uuid4()}-0"
-        name = base_file_name(file_id, task, self._instant)
-        relative = f"{plan.partition}/{name}" if plan.partition else name
-        data = self._state.format.encode(rows, plan.partition, name)
-        self._storage.put(self._marker(relative, replaced), b"")
-        self._storage.put(self._state.folder.key(relative), data, create=True)
+        fresh = stamped(self._batch, merged.written, self._instant, task.number)
+        rows = pa.concat_tables([stored.filter(pa.array(merged.kept)), fresh]).combine_chunks()
+        data = form.encode(rows, plan.partition, task.name)
+        self._storage.put(self._state.folder.key(task.path), data, create=True)
         millis = max(0, self._state.clock() - started) // 1000
-        stat = _stat(plan, relative, file_id, replaced, rows, merged, len(data), millis)
         return _Written(
             plan=plan,
-            stat=stat,
-            path=self._state.folder.key(relative),
+            stat=_stat(task, rows, merged, len(data), millis),
+            path=self._state.folder.key(task.path),
             hot=rows if len(rows) <= self._state.sizes.small else None,
             inserted=merged.inserted,
             left=hash64(deletes.filter(pa.array(merged.deleted))),
@@ -169,11 +188,10 @@ class Committing:
             state.index.remove(np.concatenate(left), np.concatenate(left_groups))
             state.index.add(np.concatenate(hashes), np.concatenate(groups))
 
-    def _remove_markers(self, plans: list[GroupPlan]) -> None:
+    def _remove_markers(self) -> None:
         """Failing here does not undo the commit: the next writer sweeps old markers."""
-        if plans:
-            with suppress(StorageError):
-                self._state.folder.delete_below(self._state.folder.meta(f".temp/{self._instant}"))
+        with suppress(StorageError):
+            self._state.folder.delete_below(self._state.folder.meta(f".temp/{self._instant}"))
 
     def _result(self, written: list[_Written], moved: int) -> CommitResult:
         stats = [w.stat for w in written]
@@ -186,19 +204,18 @@ class Committing:
             files=len(stats),
         )
 
-    def _profile(self, plans: list[GroupPlan]) -> CommitMetadata:
-        counted = Counter({i: sum(map(len, plan.rows)) for i, plan in enumerate(plans)})
+    def _profile(self, tasks: list[_Task]) -> CommitMetadata:
         stats = []
-        for i, plan in enumerate(plans):
-            file = None if plan.number is None else self._state.groups[plan.number]
+        for task in tasks:
+            count = sum(map(len, task.plan.rows))
             stats.append(
                 WriteStat(
-                    partition=plan.partition,
-                    file_id=file.file_id if file else "",
+                    partition=task.plan.partition,
+                    file_id=task.file_id if task.replaced else "",
                     path=None,
-                    previous=file.instant if file else None,
-                    inserts=0 if file else counted[i],
-                    updates=counted[i] if file else 0,
+                    previous=task.replaced.instant if task.replaced else None,
+                    inserts=0 if task.replaced else count,
+                    updates=count if task.replaced else 0,
                 )
             )
         return CommitMetadata(operation=self._operation(), stats=tuple(stats))
@@ -210,28 +227,16 @@ class Committing:
         stored = self._state.format.stored
         return pa.schema([stored.field(n) for n in (RECORD_KEY, self._state.spec.ordering)])
 
-    def _marker(self, relative: str, replaced: BaseFile | None) -> str:
-        return self._state.folder.marker(relative, self._instant, replaces=replaced is not None)
-
     def _name(self, state: str) -> str:
         return self._state.folder.meta(state_name(self._instant, COMMIT, state))
 
 
-def _stat(
-    plan: GroupPlan,
-    relative: str,
-    file_id: str,
-    replaced: BaseFile | None,
-    rows: pa.Table,
-    merged: Merge,
-    size: int,
-    millis: int,
-) -> WriteStat:
+def _stat(task: _Task, rows: pa.Table, merged: Merge, size: int, millis: int) -> WriteStat:
     return WriteStat(
-        partition=plan.partition,
-        file_id=file_id,
-        path=relative,
-        previous=replaced.instant if replaced else None,
+        partition=task.plan.partition,
+        file_id=task.file_id,
+        path=task.path,
+        previous=task.replaced.instant if task.replaced else None,
         rows=len(rows),
         inserts=len(merged.inserted),
         updates=len(merged.written) - len(merged.inserted),

@@ -1,7 +1,7 @@
 """Where a table's objects lie and how they are called."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,7 @@ PROPERTIES = "hoodie.properties"
 PROPERTIES_BACKUP = "hoodie.properties.backup"
 LEASE = ".lease"
 PARTITION_METADATA = ".hoodie_partition_metadata"
+_MARKERS = "MARKERS"
 DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 _BASE_FILE = re.compile(r"(?P<file_id>[^_]+)_\d+-\d+-\d+_(?P<instant>\d{14}|\d{17})\.parquet")
@@ -122,15 +123,30 @@ class TableFolder:
         name = f"{partition}/{PARTITION_METADATA}" if partition else PARTITION_METADATA
         self.storage.put(self.key(name), text.encode())
 
-    def marker(self, file: str, instant: str, *, replaces: bool) -> str:
-        """The key of the marker that announces a base file before it is written."""
-        return self.meta(f".temp/{instant}/{file}.marker.{'MERGE' if replaces else 'CREATE'}")
+    def mark(self, instant: str, files: Mapping[str, bool]) -> None:
+        """Announces base files before they are written: path, and whether it replaces another.
+
+        In the form of Hudi's timeline server, one file with all markers: an object for each, as
+        Hudi's direct markers are, would double the objects that a commit writes.
+        """
+        lines = [
+            f"{file}.marker.{'MERGE' if replaces else 'CREATE'}\n"
+            for file, replaces in files.items()
+        ]
+        self.storage.put(self.meta(f".temp/{instant}/{_MARKERS}.type"), b"TIMELINE_SERVER_BASED")
+        self.storage.put(self.meta(f".temp/{instant}/{_MARKERS}0"), "".join(lines).encode())
 
     def marked(self, instant: str) -> list[DataFile]:
-        """The base files that markers of a commit announce, written or not."""
+        """The base files that a commit's markers of either form announce, written or not."""
         folder = self.meta(f".temp/{instant}")
-        relative = [key[len(folder) + 1 :] for key in self.storage.list(folder)]
-        return list(_announced(relative))
+        markers: list[str] = []
+        for key in self.storage.list(folder):
+            name = key[len(folder) + 1 :]
+            if re.fullmatch(rf"{_MARKERS}\d+", name):
+                markers += self.storage.get(key).decode().split("\n")
+            else:
+                markers.append(name)
+        return list(_announced(markers))
 
 
 def _announced(markers: Iterable[str]) -> Iterable[DataFile]:

@@ -184,6 +184,7 @@ class HudiTable:
             ThreadPoolExecutor(threads) as pool,
         ):
             found = _properties(self._folder)
+            _restore_properties(self._folder)
             schema = _schema(self._folder, Timeline.load(self._folder), self._log, found)
             spec = properties.to_spec(found, schema)
             properties.check_writable(found, spec, self._folder.path)
@@ -216,6 +217,14 @@ def _properties(folder: TableFolder) -> dict[str, str]:
         properties.check_readable(found, folder.path)
         return found
     raise TableError(f"there is no Hudi table at {folder.storage.url(folder.path)}")
+
+
+def _restore_properties(folder: TableFolder) -> None:
+    """Finishes what a Spark writer began that died while it replaced the properties."""
+    if not folder.storage.exists(folder.meta(PROPERTIES)):
+        folder.storage.put(
+            folder.meta(PROPERTIES), folder.storage.get(folder.meta(PROPERTIES_BACKUP))
+        )
 
 
 def _schema(
