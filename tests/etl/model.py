@@ -124,15 +124,19 @@ def _change_record(record: Any) -> Usable:
         "bad_value",
     )
 
-    for value in (*keys.values(), *image.values()):
+    # Whose record it is comes first, then whether DynamoDB could have written the rest.
+    for value in keys.values():
         _demand(_is_possible(value), "wrong_type")
     key = (
         _plain_field(keys["transaction_id"], "transaction_id") if "transaction_id" in keys else None
     )
-    if "transaction_id" in image and isinstance(key, str):
+    if "transaction_id" in image:
+        _demand(_is_possible(image["transaction_id"]), "wrong_type")
         again = _plain_field(image["transaction_id"], "transaction_id")
-        _demand(again is None or isinstance(again, str), "wrong_type")
-        _demand(again == key, "bad_value")
+        _demand(not isinstance(key, str) or again is None or isinstance(again, str), "wrong_type")
+        _demand(not isinstance(key, str) or again == key, "bad_value")
+    for value in image.values():
+        _demand(_is_possible(value), "wrong_type")
     values = {name: _plain_field(value, name) for name, value in image.items() if name in FIELDS}
     values["transaction_id"] = key
     order = f"{micros:016}-{sequence:0>40}-{event_id}"

@@ -84,7 +84,7 @@ class Intake:
     def take_raw(self, refused: Refused) -> None:
         """Takes a quarantined record in again: a landed line, or a raw change record."""
         key, _, number = refused.origin.rpartition(":")
-        if key.startswith("landing-errors/"):
+        if key.startswith("landing-errors/") and not _is_landed(refused.raw):
             self._take_change_record(key, int(number), refused.raw)
         else:
             self._take_lines(key, _one_line(refused.raw, int(number)))
@@ -170,3 +170,11 @@ def _is_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _is_landed(raw: bytes) -> bool:
+    """Whether it is a landed line: what becomes of an error object's record that lands after all."""
+    try:
+        return "change_order" in json.loads(raw)
+    except (ValueError, TypeError, RecursionError):
+        return False

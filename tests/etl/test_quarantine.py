@@ -1,0 +1,241 @@
+"""The quarantine: an entry for what can't be used, and putting it back when it can."""
+
+import gzip
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from etl import model
+from etl.harness import NOON_US, Home, change, encode, error_line, foreign_key, transform
+from tradelake.etl import rules
+from tradelake.etl.quarantine import (
+    Entry,
+    Refused,
+    condensed,
+    entries,
+    open_entries,
+    refused_events,
+    released_events,
+)
+from tradelake.etl.rules import Rules, load_rules
+from tradelake.etl.verify import verify
+from tradelake.trade import Reason
+
+TOO_MUCH = "200000000"
+"""Fits DECIMAL(18,8); times a factor of 99 it does not."""
+
+
+@pytest.fixture
+def strict_rules(tmp_path: Path) -> Rules:
+    """Rules whose factor for Kraken is 99."""
+    text = Path(rules.__file__).with_name("thresholds.toml").read_text("utf-8")
+    path = tmp_path / "strict.toml"
+    path.write_text(text.replace('Kraken = "0.98"', 'Kraken = "99"'), "utf-8")
+    return load_rules(path)
+
+
+def _use(home: Home, rules_in_force: Rules) -> None:
+    home.rules = rules_in_force
+    home.reopen()
+
+
+def _assert_verified(home: Home) -> None:
+    assert verify(home.lake, home.connection, home.rules).differences == ()
+
+
+def test_the_same_bytes_twice_are_one_entry_counted_twice(home: Home) -> None:
+    home.fold(b"poison", b"poison", b"other")
+    first = home.clock.now_us
+    home.fold(b"poison")
+
+    found = {entry.refused.raw: entry for entry in entries(home.lake.open_entries())}
+
+    assert {raw: entry.count for raw, entry in found.items()} == {b"poison": 3, b"other": 1}
+    entry = found[b"poison"]
+    assert (model.EPOCH.timestamp(), entry.first_seen.timestamp() * 1e6) == (0, first)
+    assert entry.last_seen > entry.first_seen
+    assert entry.as_json()["raw"] == "poison"
+
+
+def test_bytes_that_are_no_text_are_shown_as_base64(home: Home) -> None:
+    home.fold(b"\xff\x00")
+
+    [entry] = entries(home.lake.open_entries())
+
+    assert entry.as_json()["raw_base64"] == "/wA="
+    assert "raw" not in entry.as_json()
+
+
+def test_an_entry_names_object_and_line(home: Home) -> None:
+    landed = home.land([change("t1", "e1"), change("t2", "e2", price="-1"), b"poison"])
+    home.take(landed)
+
+    origins = {
+        entry.refused.raw: entry.refused.origin for entry in entries(home.lake.open_entries())
+    }
+
+    lines, errors = (item.key for item in landed.objects)
+    assert origins == {landed.records[1][1]: f"{lines}:2", b"poison": f"{errors}:1"}
+
+
+def test_a_retry_without_a_mended_rule_changes_nothing(home: Home) -> None:
+    home.fold(b"poison", change(price="-1"), b"\xff")
+    home.take([home.put(foreign_key("broken"), b"", compress=False)])
+    before = home.quarantine(), home.totals(), home.lake.processed.snapshot().instant
+
+    assert home.writer.retry() == []
+
+    assert (home.quarantine(), home.totals(), home.lake.processed.snapshot().instant) == before
+    assert home.writer.retry(["no such id"]) == []
+
+
+def test_a_price_that_did_not_fit_fits_when_the_factor_was_mended(
+    home: Home, strict_rules: Rules
+) -> None:
+    _use(home, strict_rules)
+    big = change("t1", "e1", exchange="Kraken", price=TOO_MUCH)
+    small = change("t2", "e2", exchange="Kraken", price="1")
+    landed = home.land([big, small, big, change("t3", "e3", price="-1")])
+    home.take(landed)
+    assert home.quarantine()[landed.records[0][1]] == model.OpenEntry("does_not_fit", 2)
+    assert home.rows()["t2"]["normalized_price"] == 99
+
+    _use(home, load_rules())
+    [batch] = home.writer.retry()
+
+    assert batch.row.counts.as_dict() == {
+        "received": 0, "applied": 1, "superseded": 0, "duplicate": 1, "filtered": 0,
+        "quarantined": -2,
+    }  # fmt: skip
+    assert home.rows()["t1"]["normalized_price"] == Decimal("196000000")
+    assert [entry.reason for entry in home.quarantine().values()] == ["not_positive"]
+    assert home.totals()["quarantined"] == 1
+    assert home.writer.retry() == []
+    home.reopen()
+    assert [entry.reason for entry in home.quarantine().values()] == ["not_positive"]
+
+
+def test_a_retried_record_counts_at_its_own_order(home: Home, strict_rules: Rules) -> None:
+    """It may come long after newer changes of its trade, also after a delete."""
+    _use(home, strict_rules)
+    held = {"exchange": "Kraken", "price": TOO_MUCH}
+    home.fold(
+        change("t1", "e1", NOON_US + 1, **held),
+        change("t2", "e2", NOON_US + 1, **held),
+        change("t3", "e3", NOON_US + 3, **held),
+        change("t4", "e4", NOON_US + 3, trade_status="FAILED", **held),
+    )
+    home.fold(
+        change("t1", "f1", NOON_US + 2, price="7"),
+        change("t2", "f2", NOON_US + 2, event="REMOVE"),
+        change("t3", "f3", NOON_US + 2, price="7"),
+        change("t4", "f4", NOON_US + 2, price="7"),
+    )
+
+    _use(home, load_rules())
+    [batch] = home.writer.retry()
+
+    assert batch.row.counts.as_dict() == {
+        "received": 0, "applied": 2, "superseded": 2, "duplicate": 0, "filtered": 0,
+        "quarantined": -4,
+    }  # fmt: skip
+    assert {key: row["price"] for key, row in home.rows().items()} == {"t1": 7, "t3": int(TOO_MUCH)}
+    _assert_verified(home)
+
+
+def test_only_the_entries_wanted_are_retried(home: Home, strict_rules: Rules) -> None:
+    _use(home, strict_rules)
+    home.fold(*(change(k, k, exchange="Kraken", price=TOO_MUCH) for k in ("t1", "t2")))
+    [first, second] = entries(home.lake.open_entries())
+
+    _use(home, load_rules())
+    home.writer.retry([second.id])
+
+    assert len(home.rows()) == 1
+    assert [entry.id for entry in entries(home.lake.open_entries())] == [first.id]
+    _assert_verified(home)
+
+
+def test_an_unreadable_object_that_was_mended_is_folded_in(home: Home) -> None:
+    lines = b"".join(line or b"" for line in transform([encode(change(k, k)) for k in "abc"]))
+    whole = gzip.compress(lines + b"no json\n")
+    broken = home.put(foreign_key("object"), whole[:-9], compress=False)
+    home.take([broken])
+    assert home.writer.retry() == []
+
+    home.put(broken.key, whole, compress=False)
+    [batch] = home.writer.retry()
+
+    assert batch.row.counts.balanced
+    assert set(home.rows()) == set("abc")
+    assert home.quarantine() == {b"no json": model.OpenEntry("malformed_json", 1)}
+    assert home.totals() == {
+        "received": 4, "applied": 3, "superseded": 0, "duplicate": 0, "filtered": 0,
+        "quarantined": 1,
+    }  # fmt: skip
+    _assert_verified(home)
+
+
+def test_a_record_of_an_error_object_that_is_usable_after_all_is_folded_in(home: Home) -> None:
+    """The transform may have failed for its own reasons: a time-out, a version since mended."""
+    key = foreign_key("errors", errors=True)
+
+    batch = home.take([home.put(key, error_line(encode(change())) + error_line(b"poison"))])
+
+    assert set(home.rows()) == {"t1"}
+    assert (batch.row.counts.applied, batch.row.counts.quarantined) == (1, 1)
+    _assert_verified(home)
+
+
+def test_a_record_of_an_error_object_can_be_retried_too(home: Home, strict_rules: Rules) -> None:
+    _use(home, strict_rules)
+    key = foreign_key("errors", errors=True)
+    home.take([home.put(key, error_line(encode(change(exchange="Kraken", price=TOO_MUCH))))])
+    assert [entry.reason for entry in home.quarantine().values()] == ["does_not_fit"]
+
+    _use(home, load_rules())
+    home.writer.retry()
+
+    assert set(home.rows()) == {"t1"}
+    assert home.quarantine() == {}
+    _assert_verified(home)
+
+
+def test_a_record_met_again_after_its_rule_was_mended_is_known(
+    home: Home, strict_rules: Rules
+) -> None:
+    """It is folded in as it comes, and its old entry stays open until it is retried."""
+    _use(home, strict_rules)
+    record = change(exchange="Kraken", price=TOO_MUCH)
+    home.fold(record)
+    _use(home, load_rules())
+    home.fold(record)
+    assert set(home.rows()) == {"t1"}
+
+    [batch] = home.writer.retry()
+
+    assert batch.row.counts.duplicate == 1
+    assert home.quarantine() == {}
+    _assert_verified(home)
+
+
+def test_events_of_a_closed_entry_may_be_dropped_and_others_not() -> None:
+    def event(raw: bytes, change_by: int, at: int) -> object:
+        refused = Refused(Reason.BAD_VALUE, "why", "a:1", raw)
+        if change_by > 0:
+            return refused_events([refused] * change_by, at, f"{at}")
+        moment = model.EPOCH
+        return released_events(
+            [Entry(refused.id, refused, -change_by, moment, moment)], at, f"{at}"
+        )
+
+    import pyarrow as pa
+
+    old = pa.concat_tables([event(b"a", 2, 1), event(b"b", 1, 2)])
+    new = pa.concat_tables([event(b"a", -2, 3), event(b"c", 1, 4), event(b"c", -1, 5)])
+
+    assert condensed(new).column("raw").to_pylist() == [b"a"]
+    everything = pa.concat_tables([old, condensed(new)])
+    assert open_entries(everything).column("raw").to_pylist() == [b"b"]
+    assert open_entries(pa.concat_tables([old, new])) == open_entries(everything)
