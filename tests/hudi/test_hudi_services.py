@@ -1,6 +1,7 @@
 """Rollback, cleaning, archiving: what goes, and what must stay."""
 
 import io
+import json
 from datetime import timedelta
 
 import fastavro
@@ -54,6 +55,40 @@ def test_a_dead_commit_of_spark_is_rolled_back_as_hudi_does_it(
     done = avro_record(storage, hoodie(f"{at}.rollback"))
     assert (done["commitsRollback"], done["totalFilesDeleted"]) == ([dead], 1)
     assert storage.get(hoodie(f"{at}.rollback.inflight")) == b""
+
+
+def test_file_groups_that_were_replaced_are_gone_with_the_replacecommit(
+    table: HudiTable, storage: LocalStorage, clock: Clock
+) -> None:
+    with table.writer("test") as writer:
+        first = commit(writer, 1)
+        (overwritten,) = table.snapshot().files
+    clock.pass_minutes(1)
+    with table.writer("test", small_group_rows=0) as writer, writer.transaction() as transaction:
+        transaction.upsert(rows([("fresh", "Binance", 7)]))
+        second = transaction.commit({}).instant
+    # What insert_overwrite leaves: a replacecommit that wrote the one and replaced the other.
+    written = json.loads(storage.get(hoodie(f"{second}.commit")))
+    written["partitionToReplaceFileIds"] = {"Binance": [overwritten.file_id]}
+    written["operationType"] = "INSERT_OVERWRITE"
+    for state in (".commit", ".commit.requested", ".inflight"):
+        storage.delete(hoodie(f"{second}{state}"))
+    storage.put(hoodie(f"{second}.replacecommit.requested"), b"")
+    storage.put(hoodie(f"{second}.replacecommit.inflight"), b"")
+    storage.put(hoodie(f"{second}.replacecommit"), json.dumps(written).encode())
+    judge(storage, {"fresh": ("Binance", 7)})
+    table = HudiTable.open(storage, PATH, clock)
+    assert set(table.snapshot(as_of=first).read(["version"])[0].to_pylist()) == {1}
+
+    with table.writer("test") as writer:
+        commit(writer, 0)  # older than what was replaced, which is as if it had never been
+        assert writer.archive(keep=1) == 1
+        judge(storage, applied({"fresh": ("Binance", 7)}, many(3, version=0)))
+        clock.pass_minutes(10)
+        assert writer.clean() == 2
+        assert not storage.exists(overwritten.path)
+        assert writer.archive(keep=1) == 1
+    judge(storage, applied({"fresh": ("Binance", 7)}, many(3, version=0)))
 
 
 @pytest.mark.parametrize("listed", [True, False])

@@ -35,6 +35,7 @@ class WriteStat:
     millis: int = 0
 
     def to_json(self) -> dict[str, Any]:
+        """The stat with all fields that Hudi writes."""
         return {
             "fileId": self.file_id,
             "path": self.path,
@@ -67,6 +68,7 @@ class WriteStat:
 
     @classmethod
     def from_json(cls, partition: str, stat: Mapping[str, Any]) -> "WriteStat":
+        """Reads a stat of whatever writer; counts that it lacks are 0."""
         previous = stat.get("prevCommit")
         return cls(
             partition=partition,

@@ -26,7 +26,7 @@ class GroupSizes:
 
     def cut(self, rows: int) -> list[int]:
         """The sizes of the new groups for so many new rows, oldest rows first."""
-        if rows <= self.small:
+        if rows <= max(1, self.small):
             return [rows] if rows else []
         newest = max(1, self.small // _NEWEST_SHARE)
         count = -(-(rows - newest) // self.largest)
