@@ -60,7 +60,7 @@ class Pipeline:
         self._known: set[str] = set()
         self._delivered: dict[str, int] = {}
         self._listed_at = 0
-        self._tidied_at = clock()
+        self._tidied_at: int | None = None
 
     def __enter__(self) -> "Pipeline":
         with contextlib.ExitStack() as stack:
@@ -151,9 +151,13 @@ class Pipeline:
         return self._writer
 
     def _tidy(self) -> None:
-        """Keeps the timeline, the replaced files and the change log short; now and again."""
+        """Keeps the timeline, the replaced files and the change log short; now and again.
+
+        The first time at once: a schedule of short runs is a pipeline too.
+        """
         now = self._clock()
-        if 0 <= now - self._tidied_at < _TIDY_SECONDS * 1_000_000:
+        last = self._tidied_at
+        if last is not None and 0 <= now - last < _TIDY_SECONDS * 1_000_000:
             return
         self._tidied_at = now
         settings = self._settings
