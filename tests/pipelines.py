@@ -125,8 +125,8 @@ class World:
         """How many it still holds."""
         return self._log.lag(0).records
 
-    def keys(self) -> set[str]:
-        """The transactions in the table."""
+    def rows(self) -> set[str]:
+        """The ids of the rows in the table."""
         return set(self.lake.processed.snapshot().read(["transaction_id"]).column(0).to_pylist())
 
     def batches(self) -> list[dict[str, Any]]:

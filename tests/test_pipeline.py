@@ -39,7 +39,7 @@ def test_drain_delivers_and_folds_what_is_there_and_ends(world: World) -> None:
     (report,) = world.drain()
 
     assert (report.batch.row.counts.received, report.waiting) == (2, 0)
-    assert world.keys() == {"a", "b"}
+    assert world.rows() == {"a", "b"}
 
 
 def test_drain_of_nothing_commits_nothing(world: World) -> None:
@@ -97,7 +97,7 @@ def test_two_commits_are_at_least_the_interval_apart_and_hardly_more(world: Worl
     gaps = [(later - earlier) / 1e6 for earlier, later in pairwise(regular)]
     assert len(gaps) == 3
     assert all(1.5 <= gap < 1.65 for gap in gaps)
-    assert len(world.keys()) == 60
+    assert len(world.rows()) == 60
 
 
 def test_by_schedule_delivery_goes_on_and_folding_waits(world: World) -> None:
@@ -156,7 +156,7 @@ def test_objects_of_others_are_found_by_the_listing(world: World) -> None:
     (report,) = world.follow(script.stop_at(100), list_every=60)
 
     assert (report.batch.row.committed_us - began) / 1e6 == pytest.approx(60, abs=0.1)
-    assert world.keys() == {"x"}
+    assert world.rows() == {"x"}
 
 
 # --- finding
@@ -194,10 +194,10 @@ def test_a_rescan_finds_what_is_older_than_the_watermark_once(world: World) -> N
     world.put(hours[-1], "new", landed_line("y", "ey"))
 
     assert received(world.drain()) == 1, "older folders are not looked into"
-    assert "x" not in world.keys()
+    assert "x" not in world.rows()
 
     assert received(world.drain(rescan=True)) == 1
-    assert "x" in world.keys()
+    assert "x" in world.rows()
     assert world.drain(rescan=True) == []
     assert world.totals()["received"] == 62
     world.assert_verified()
@@ -223,7 +223,7 @@ def test_a_damaged_object_of_others_costs_only_itself(world: World) -> None:
 
     assert received(world.drain()) == 2
     assert world.totals()["quarantined"] == 1
-    assert world.keys() == {"x"}
+    assert world.rows() == {"x"}
 
 
 # --- dying
@@ -263,7 +263,7 @@ def test_a_pipeline_killed_at_its_writes_takes_each_record_once(tmp_path: Path, 
 
         world.drain()
 
-        assert world.keys() == {"b", "c"}
+        assert world.rows() == {"b", "c"}
         assert world.totals() | {"received": 6, "quarantined": 2, "duplicate": 0} == world.totals()
         world.assert_verified()
         world.close()
@@ -314,7 +314,7 @@ def test_a_retry_folds_in_an_object_that_was_mended(world: World) -> None:
         "filtered": 0,
         "quarantined": -1,
     }
-    assert world.keys() == {"x", "y", "z"}
+    assert world.rows() == {"x", "y", "z"}
     assert world.drain(rescan=True) == []
     world.totals()
     world.assert_verified()
@@ -350,7 +350,7 @@ def test_runs_every_ten_minutes_keep_the_timeline_and_the_change_log_short(world
 
 def test_a_home_is_made_and_a_mistyped_one_is_not(tmp_path: Path) -> None:
     missing = Home(tmp_path / "missing")
-    with pytest.raises(UsageError, match="no tradelake home at .*missing"):
+    with pytest.raises(UsageError, match=r"no tradelake home at .*missing"):
         missing.require()
     assert missing.make().require() == missing
     (tmp_path / "file").write_text("")
