@@ -173,7 +173,7 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _is_landed(raw: bytes) -> bool:
-    """Whether it is a landed line: what becomes of an error object's record that lands after all."""
+    """Whether it is a landed line: an error object's record may have become one since."""
     try:
         return "change_order" in json.loads(raw)
     except (ValueError, TypeError, RecursionError):
