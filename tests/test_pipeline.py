@@ -159,6 +159,30 @@ def test_objects_of_others_are_found_by_the_listing(world: World) -> None:
     assert world.rows() == {"x"}
 
 
+def test_the_listing_goes_on_when_the_clock_is_set_back(world: World) -> None:
+    script = Script(world.clock).at(1, lambda: world.clock.advance(-HOUR))
+    script.at(2, lambda: world.put("2025/11/22/11", "theirs", landed_line("x", "ex")))
+
+    assert received(world.follow(script.stop_at(70), list_every=60)) == 1
+
+
+def test_a_stop_amid_a_backlog_is_obeyed_and_the_next_run_goes_on(world: World) -> None:
+    for number in range(20):
+        world.put("2025/11/22/12", f"{number}", landed_line(f"k{number}", f"e{number}"))
+    script = Script(world.clock)
+    reports: list[Report] = []
+
+    def report(done: Report) -> None:
+        reports.append(done)
+        script.set()
+
+    with world.pipeline(batch_records=1) as pipeline:
+        pipeline.follow(script, report=report)
+
+    assert len(reports) == 2, "the batch that was under way, and one to wind up"
+    assert received(world.drain()) == 18
+
+
 # --- finding
 
 

@@ -117,7 +117,8 @@ class Pipeline:
     ) -> None:
         """Delivers and folds until `stop` is set: on arrival, or every so many seconds.
 
-        Delivery goes on between scheduled folds, as Firehose does between runs of a job.
+        Delivery goes on between scheduled folds, as Firehose does between runs of a job. It ends
+        with `wind_up`.
         """
         interval = int((self._settings.commit_interval if every is None else every) * 1_000_000)
         self._deliver(flush=False)
@@ -126,7 +127,7 @@ class Pipeline:
         while not stop.is_set():
             self._deliver(flush=False)
             now = self._clock()
-            if now - self._listed_at >= self._settings.list_every * 1_000_000:
+            if not 0 <= now - self._listed_at < self._settings.list_every * 1_000_000:
                 self._list()
             due = folded_at is None or not 0 <= now - folded_at < interval
             if due and (self._pending or every is not None):
@@ -138,8 +139,17 @@ class Pipeline:
                 self._tidy()
                 continue
             stop.wait(self._nap(now, None if folded_at is None else folded_at + interval))
-        for left in self.drain():
+        for left in self.wind_up():
             report(left)
+
+    def wind_up(self) -> Iterator[Report]:
+        """Delivers what the stream holds and folds one batch: all there is, unless much waited.
+
+        What is left then is the next run's; who asked for an end is not kept waiting.
+        """
+        self._deliver(flush=True)
+        if self._pending:
+            yield self._fold()
 
     def retry(self, wanted: Iterable[str] | None = None) -> list[Batch]:
         """Judges quarantined records again; see `LakeWriter.retry`."""

@@ -1,7 +1,6 @@
 """How the pipeline is: lag of each stage, freshness, counts. Reading it needs no lease."""
 
 import contextlib
-import gzip
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,13 @@ from tradelake.delivery.firehose import Delivery
 from tradelake.delivery.names import parse_name
 from tradelake.etl.freshness import merged, quantile_seconds
 from tradelake.etl.lake import Lake, lake_exists
-from tradelake.etl.landing import LandingObject, list_objects
+from tradelake.etl.landing import (
+    LandingObject,
+    Unreadable,
+    list_objects,
+    read_object,
+    split_lines,
+)
 from tradelake.etl.quarantine import entries
 from tradelake.etl.state import METADATA_KEY, LakeState
 from tradelake.home import Home
@@ -135,8 +140,8 @@ def _waiting_in_landing(storage: Storage, state: LakeState) -> int:
 
 
 def _lines(storage: Storage, landed: LandingObject) -> int:
-    """Lines of an object that others made, one for what can't be read."""
+    """Records in an object that others made; one that can't be read is one record."""
     try:
-        return gzip.decompress(storage.get(landed.key)).count(b"\n") or 1
-    except (OSError, EOFError, ValueError):
+        return len(split_lines(read_object(storage, landed)).text)
+    except Unreadable:
         return 1

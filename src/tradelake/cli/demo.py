@@ -90,7 +90,7 @@ class _Demo:
                 market.join()
                 if timer:
                     timer.cancel()
-            for report in pipeline.drain():  # what the market wrote while the last commit ran
+            for report in pipeline.wind_up():  # what the market wrote while the last commit ran
                 self._report(report)
         if self._failure is not None:
             raise self._failure

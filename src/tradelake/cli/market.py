@@ -51,7 +51,7 @@ def simulate(
     from tradelake.feed import simulate as feed
 
     settings = shell_of(context).settings()
-    market_rate = rate or DEFAULT_RATE
+    market_rate = DEFAULT_RATE if rate is None else rate
     opening = Opening.choose(seed, system_clock)
     paced = trades is None or rate is not None
     if seed is None and not paced and trades is not None:

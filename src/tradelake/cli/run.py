@@ -57,6 +57,8 @@ def run(
         seconds = None if every is None else parse_duration(every)
     except ValueError as error:
         raise UsageError(f"--every: {error}") from None
+    if seconds == 0:
+        raise UsageError("--every 0 is no schedule; leave it out to fold on arrival")
     settings = shell_of(context).settings()
     total = Counts()
 
