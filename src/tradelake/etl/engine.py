@@ -1,5 +1,6 @@
 """The DuckDB connection that folds: in memory, spilling to a folder of its own when it must."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -26,3 +27,9 @@ def connect(threads: int, memory_limit: str, spill_folder: Path) -> duckdb.DuckD
 def fetch(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
     """A query's result as Arrow, without a copy on the way."""
     return connection.sql(query).to_arrow_table()
+
+
+def text_list(values: Iterable[str]) -> str:
+    """The texts as a list in SQL, whatever they hold: a folder may be called o'brien."""
+    quoted = ("'" + value.replace("'", "''") + "'" for value in values)
+    return f"[{', '.join(quoted)}]"

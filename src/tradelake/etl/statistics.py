@@ -6,7 +6,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tradelake.etl.engine import fetch
+from tradelake.etl.engine import fetch, text_list
 from tradelake.etl.schema import STATISTICS_KEY, STATISTICS_SCHEMA
 from tradelake.etl.state import SOURCE_INSTANT_KEY
 from tradelake.hudi import HudiTable, Snapshot, Writer, record_keys
@@ -41,7 +41,7 @@ def aggregate(
         where = f"WHERE hour_bucket BETWEEN '{first}' AND '{last}' AND ({_KEY}) IN (FROM touched)"
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW trades AS SELECT {_COLUMNS} "
-        f"FROM read_parquet({urls!r}, hive_partitioning = false) {where}"
+        f"FROM read_parquet({text_list(urls)}, hive_partitioning = false) {where}"
     )
     rows = fetch(connection, _SQL)
     connection.execute("DROP VIEW trades")

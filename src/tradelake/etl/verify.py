@@ -8,16 +8,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tradelake.errors import StorageError
+from tradelake.etl.engine import text_list
 from tradelake.etl.intake import Intake
 from tradelake.etl.judge import judge
 from tradelake.etl.lake import Lake
 from tradelake.etl.landing import landing_object
 from tradelake.etl.quarantine import Refused
 from tradelake.etl.rules import Rules
-from tradelake.etl.schema import PROCESSED, PROCESSED_SCHEMA, STATISTICS, STATISTICS_SCHEMA
+from tradelake.etl.schema import (
+    PROCESSED_SCHEMA,
+    PROCESSED_SPEC,
+    STATISTICS_SCHEMA,
+    STATISTICS_SPEC,
+)
 from tradelake.etl.statistics import aggregate, lags
 from tradelake.etl.writer import Limits
-from tradelake.hudi import Snapshot
+from tradelake.hudi import Snapshot, TableSpec
 from tradelake.trade import Reason
 
 _COMPARED = [name for name in PROCESSED_SCHEMA.names if name != "ingestion_time"]
@@ -52,7 +58,7 @@ def verify(lake: Lake, connection: duckdb.DuckDBPyConnection, rules: Rules) -> V
     if not differences:  # a damaged file can't be compared
         waiting = set(lake.open_entries(state).column("id").to_pylist())
         differences += _refold(lake, connection, rules, keys, waiting)
-        differences += _compare(connection, processed, PROCESSED, _COMPARED, "refolded")
+        differences += _compare(connection, processed, PROCESSED_SPEC, _COMPARED, "refolded")
         differences += _check_statistics(lake, connection, processed, statistics)
     files = len(processed.files) + len(statistics.files)
     rows = sum(file.rows or 0 for file in processed.files)
@@ -161,27 +167,27 @@ _ID = "substr(sha256('\\x00'::BLOB || encode(rtrim(line, chr(13) || chr(10)))), 
 def _compare(
     connection: duckdb.DuckDBPyConnection,
     snapshot: Snapshot,
-    name: str,
+    spec: TableSpec,
     compared: list[str],
     expected: str,
 ) -> Iterator[str]:
     columns = ", ".join(compared)
     urls = [snapshot.storage.url(file.path) for file in snapshot.files]
     held = (
-        f"SELECT {columns} FROM read_parquet({urls!r}, hive_partitioning = false)"
+        f"SELECT {columns} FROM read_parquet({text_list(urls)}, hive_partitioning = false)"
         if urls
-        else f"SELECT {columns} FROM {expected} LIMIT 0"
+        else f"SELECT {columns} FROM {expected} WHERE false"
     )
+    wanted = f"SELECT {columns} FROM {expected}"
+    key = f"concat_ws(' ', {', '.join(spec.record_key)})"
     for what, query in (
-        ("in the table and not in the landing zone's fold", f"{held} EXCEPT ALL "
-         f"SELECT {columns} FROM {expected}"),
-        ("in the landing zone's fold and not in the table", f"SELECT {columns} FROM {expected} "
-         f"EXCEPT ALL {held}"),
-    ):  # fmt: skip
-        rows = connection.execute(query).fetchall()
+        ("in the table and not in the landing zone's fold", f"{held} EXCEPT ALL {wanted}"),
+        ("in the landing zone's fold and not in the table", f"{wanted} EXCEPT ALL {held}"),
+    ):
+        rows = connection.execute(f"SELECT {key} AS key FROM ({query}) ORDER BY key").fetchall()
         if rows:
-            shown = ", ".join(str(row[0]) for row in rows[:_SHOWN])
-            yield f"{name}: {len(rows)} rows are {what}: {shown}"
+            shown = ", ".join(row[0] for row in rows[:_SHOWN])
+            yield f"{spec.name}: {len(rows)} rows are {what}: {shown}"
 
 
 def _check_statistics(
@@ -194,4 +200,4 @@ def _check_statistics(
     compared = [name for name in STATISTICS_SCHEMA.names if name != "source_instant"]
     connection.execute("CREATE OR REPLACE TEMP TABLE aggregated AS FROM aggregated_now")
     connection.unregister("aggregated_now")
-    yield from _compare(connection, statistics, STATISTICS, compared, "aggregated")
+    yield from _compare(connection, statistics, STATISTICS_SPEC, compared, "aggregated")
