@@ -28,7 +28,8 @@ class Field:
     """One field of a transaction.
 
     required: present, not null and not empty. choices: the only values allowed.
-    pattern: what the whole text must match. above_zero: amounts > 0 rather than >= 0.
+    pattern: what the whole text must match. forbidden: what it must not, all the same.
+    above_zero: amounts > 0 rather than >= 0.
     """
 
     name: str
@@ -36,16 +37,20 @@ class Field:
     required: bool = True
     choices: tuple[str, ...] = ()
     pattern: str = ""
+    forbidden: str = ""
     above_zero: bool = False
 
 
 TRANSACTION_ID_PATTERN = r"(?s).{1,128}"
 EXCHANGE_PATTERN = r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?"
+EXCHANGE_FORBIDDEN = r".+_[0-9]+-[0-9]+-[0-9]+_[0-9]+\.parquet"
+"""The exchange names the partition's folder; one called like a data file makes readers of the
+table (hudi-rs among them) open the folder as a file, and fail on the whole table."""
 
 FIELDS: tuple[Field, ...] = (
     Field("transaction_id", pattern=TRANSACTION_ID_PATTERN),
     Field("timestamp", Kind.TIMESTAMP),
-    Field("exchange", pattern=EXCHANGE_PATTERN),
+    Field("exchange", pattern=EXCHANGE_PATTERN, forbidden=EXCHANGE_FORBIDDEN),
     Field("trading_pair"),
     Field("order_type", choices=("BUY", "SELL")),
     Field("price", Kind.AMOUNT, above_zero=True),

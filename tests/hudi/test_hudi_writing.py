@@ -461,7 +461,13 @@ def test_a_partition_value_that_names_no_folder_is_refused(
     } == set()
 
 
-@pytest.mark.parametrize("odd", ["a b", "a=b", "100%", "a+b", "Ünïcode", "_x", "a'b\"c", "[x]{y}*"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *("a b", "a=b", "100%", "a+b", "Ünïcode", "_x", "a'b\"c", "[x]{y}*"),
+        *("x.parquet", "x_0-1-0_20260101000000000", "x.log", "archived"),
+    ],
+)
 def test_an_odd_partition_value_is_a_folder_all_the_same(
     table: HudiTable, storage: LocalStorage, odd: str
 ) -> None:

@@ -178,7 +178,10 @@ def _bad_value(field: Field) -> str:
     if field.choices:
         return f"{field.name} NOT IN ({_quoted(field.choices)})"
     if field.pattern:
-        return f"NOT regexp_full_match({field.name}, '{field.pattern}')"
+        bad = f"NOT regexp_full_match({field.name}, '{field.pattern}')"
+        if field.forbidden:
+            bad += f" OR regexp_full_match({field.name}, '{field.forbidden}')"
+        return bad
     if field.kind is Kind.TEXT:
         return "false"
     table = _unusual_table(field.kind)

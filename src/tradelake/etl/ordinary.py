@@ -88,6 +88,8 @@ def _is_ordinary(field: Field) -> str:
         looks = f"length({text}) BETWEEN 1 AND 128"
     elif field.pattern:
         looks = f"regexp_full_match({text}, '{field.pattern}')"
+        if field.forbidden:
+            looks += f" AND NOT regexp_full_match({text}, '{field.forbidden}')"
     else:
         looks = f"{text} <> ''"
     return f"{_is_text(field.name)} AND {looks}"

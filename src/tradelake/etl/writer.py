@@ -228,26 +228,27 @@ class LakeWriter:
         counts += Counts(quarantined=len(refused) - sum(entry.count for entry in released))
         upserts, deletes = fold.upserts(self._connection), fold.deletes(self._connection)
         tombstones = fold.tombstones(self._connection)
-        touched = self._touched(before)
+        touched, created_us = self._touched(before), self._created_us()
         with self._processed.transaction() as transaction:
-            instant = transaction.instant
             transaction.upsert(upserts)
             transaction.delete(deletes)
-            now = self._clock()
-            logs = self._side_logs(instant, now, tombstones, refused, released)
+            instant = transaction.instant
+            logs = self._side_logs(instant, tombstones, refused, released)
             row = LedgerRow(
-                self.state.batch + 1,
-                instant,
-                now,
-                counts,
-                upserts.num_rows,
-                len(deletes),
-                objects,
+                self.state.batch + 1, instant, 0, counts, upserts.num_rows, len(deletes), objects
             )
-            ages = histogram(now - self._created_us())
-            state = self._with_ledger_row(row, logs, instant, ages)
-            transaction.commit({METADATA_KEY: state.dumps()})
-        self.state = state
+            after = self.state
+
+            def describe() -> dict[str, str]:
+                """Once the rows are written: only now is it known how fresh they will be seen."""
+                nonlocal row, after
+                row = replace(row, committed_us=self._clock())
+                ages = histogram(row.committed_us - created_us)
+                after = self._state_after(row, logs, ages)
+                return {METADATA_KEY: after.dumps()}
+
+            transaction.commit(describe)
+        self.state = after
         self._tombstones.take_over(logs[TOMBSTONES], tombstones)
         statistics.follow(
             self._connection,
@@ -256,7 +257,7 @@ class LakeWriter:
             self._stats,
             touched,
         )
-        return Batch(row, ages)
+        return Batch(row, after.freshness)
 
     def _find_known(self) -> pa.Table:
         """Makes `known` for the batch's keys; gives their present rows' statistics groups."""
@@ -301,13 +302,12 @@ class LakeWriter:
     def _side_logs(
         self,
         instant: str,
-        now: int,
         tombstones: pa.Table,
         refused: Sequence[Refused],
         released: Sequence[Entry],
     ) -> dict[str, SideLog]:
         """The side logs with what this commit adds; written, and named by nobody yet."""
-        quarantine = self._lake.side_log(QUARANTINE, self.state)
+        quarantine, now = self._lake.side_log(QUARANTINE, self.state), self._clock()
         events = pa.concat_tables(
             [refused_events(refused, now, instant), released_events(released, now, instant)]
         )
@@ -317,12 +317,12 @@ class LakeWriter:
             LEDGER: self._lake.side_log(LEDGER, self.state),
         }
 
-    def _with_ledger_row(
-        self, row: LedgerRow, logs: dict[str, SideLog], instant: str, ages: Mapping[int, int]
+    def _state_after(
+        self, row: LedgerRow, logs: dict[str, SideLog], ages: Mapping[int, int]
     ) -> LakeState:
         recent = (*self.state.recent, row)
         if len(recent) >= RECENT_ROWS or sum(len(r.objects) for r in recent) > RECENT_OBJECTS:
-            logs[LEDGER] = logs[LEDGER].appended(ledger_table(recent), instant)
+            logs[LEDGER] = logs[LEDGER].appended(ledger_table(recent), row.instant)
             recent = ()
         return replace(
             self.state,

@@ -9,7 +9,7 @@
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -82,8 +82,8 @@ class Committing:
         self._instant = instant
         self._batch = batch
 
-    def run(self, extra: Mapping[str, str]) -> CommitResult:
-        """Commits; `extra` goes into the commit's metadata. Raises without rolling back."""
+    def run(self, extra: Callable[[], Mapping[str, str]]) -> CommitResult:
+        """Commits, with the metadata that `extra` tells. Raises without rolling back."""
         state, spec = self._state, self._state.spec
         self._storage.put(self._name(REQUESTED), b"", create=True)
         placement = place(
@@ -106,7 +106,7 @@ class Committing:
         commit = CommitMetadata(
             operation=self._operation(),
             stats=tuple(w.stat for w in written),
-            extra={SCHEMA: to_avro(spec.schema, spec.name), **extra},
+            extra={SCHEMA: to_avro(spec.schema, spec.name), **extra()},
         )
         self._complete(commit.to_bytes())
         self._remember(commit, written)

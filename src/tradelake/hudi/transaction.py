@@ -11,7 +11,8 @@ from tradelake.hudi.committing import CommitResult
 from tradelake.hudi.keys import as_keys
 from tradelake.hudi.spec import TableSpec
 
-_Commit = Callable[[str, Batch, Mapping[str, str]], CommitResult]
+Metadata = Mapping[str, str]
+_Commit = Callable[[str, Batch, Callable[[], Metadata]], CommitResult]
 
 
 class Transaction:
@@ -45,21 +46,23 @@ class Transaction:
         self._check_open()
         self._deletes.append((self._calls(), as_keys(keys)))
 
-    def commit(self, metadata: Mapping[str, str]) -> CommitResult:
+    def commit(self, metadata: Metadata | Callable[[], Metadata]) -> CommitResult:
         """Writes everything as one commit; durable and visible when it returns.
 
         `metadata` (strings) goes into the commit, to be read by `HudiTable.metadata`; a commit with
-        nothing else to write is made for it alone. Raises TableError for rows that can't be written
-        (no key, a partition value that names no folder), StorageError; nothing is visible then.
+        nothing else to write is made for it alone. A function is asked for it at the last moment,
+        when all files are written, so that it can tell how long that took.
+
+        Raises TableError for rows that can't be written (no key, a partition value that names no
+        folder), StorageError; nothing is visible then.
         """
         self._check_open()
-        if SCHEMA in metadata:
-            raise TableError(f"the metadata key {SCHEMA!r} belongs to Hudi")
-        if not all(isinstance(v, str) for v in [*metadata, *metadata.values()]):
-            raise TableError("commit metadata are strings only")
+        if not callable(metadata):
+            _check(metadata)
         self.ended = True
+        batch = gather(self._spec, self._upserts, self._deletes)
         return self._commit(
-            self.instant, gather(self._spec, self._upserts, self._deletes), metadata
+            self.instant, batch, lambda: _check(metadata() if callable(metadata) else metadata)
         )
 
     def _calls(self) -> int:
@@ -68,3 +71,11 @@ class Transaction:
     def _check_open(self) -> None:
         if self.ended:
             raise TableError("this transaction has ended; begin another one")
+
+
+def _check(metadata: Metadata) -> Metadata:
+    if SCHEMA in metadata:
+        raise TableError(f"the metadata key {SCHEMA!r} belongs to Hudi")
+    if not all(isinstance(v, str) for v in [*metadata, *metadata.values()]):
+        raise TableError("commit metadata are strings only")
+    return metadata

@@ -1,6 +1,6 @@
 """The writer of a table: the only one, for as long as it holds the lease."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
@@ -104,7 +104,9 @@ class Writer:
         """Ends the writer; `HudiTable.writer` calls it."""
         self._closed = True
 
-    def _commit(self, instant: str, batch: Batch, metadata: Mapping[str, str]) -> CommitResult:
+    def _commit(
+        self, instant: str, batch: Batch, metadata: Callable[[], Mapping[str, str]]
+    ) -> CommitResult:
         try:
             return Committing(self._state, instant, batch).run(metadata)
         except BaseException:
