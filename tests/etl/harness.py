@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -305,8 +304,3 @@ def home(
         yield opened
     finally:
         opened.close()
-
-
-def decimals(**values: str) -> dict[str, Decimal]:
-    """Decimals from text."""
-    return {name: Decimal(value) for name, value in values.items()}

@@ -10,6 +10,7 @@ from etl.harness import NOON_US, Home, change, foreign_key
 from tradelake.delivery.names import ObjectName, error_key, landing_key
 from tradelake.etl.checkpoint import HOUR_FOLDERS, Checkpoint
 from tradelake.etl.landing import LandingObject, landing_object
+from tradelake.etl.writer import Limits
 
 
 def own(
@@ -165,8 +166,6 @@ def test_a_late_object_in_an_old_hour_is_folded_in(home: Home) -> None:
 def test_a_batch_takes_the_first_objects_within_its_limits_and_one_at_least(
     home: Home, limit: int
 ) -> None:
-    from tradelake.etl.writer import Limits
-
     home.limits = Limits(records=limit)
     home.reopen()
     pending = [

@@ -244,7 +244,7 @@ def _play(batches: list[Delivered], connection: duckdb.DuckDBPyConnection) -> No
 SUPPRESSED = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=SUPPRESSED)
+@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=SUPPRESSED)
 @given(batches=streams())
 def test_after_every_commit_the_lake_is_the_fold_of_what_was_taken(
     connection: duckdb.DuckDBPyConnection, batches: list[Delivered]

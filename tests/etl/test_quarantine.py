@@ -4,10 +4,12 @@ import gzip
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from etl import model
 from etl.harness import NOON_US, Home, change, encode, error_line, foreign_key, transform
+from tradelake.clock import to_datetime
 from tradelake.etl import rules
 from tradelake.etl.quarantine import (
     Entry,
@@ -53,7 +55,7 @@ def test_the_same_bytes_twice_are_one_entry_counted_twice(home: Home) -> None:
 
     assert {raw: entry.count for raw, entry in found.items()} == {b"poison": 3, b"other": 1}
     entry = found[b"poison"]
-    assert (model.EPOCH.timestamp(), entry.first_seen.timestamp() * 1e6) == (0, first)
+    assert entry.first_seen == to_datetime(first)
     assert entry.last_seen > entry.first_seen
     assert entry.as_json()["raw"] == "poison"
 
@@ -221,7 +223,7 @@ def test_a_record_met_again_after_its_rule_was_mended_is_known(
 
 
 def test_events_of_a_closed_entry_may_be_dropped_and_others_not() -> None:
-    def event(raw: bytes, change_by: int, at: int) -> object:
+    def event(raw: bytes, change_by: int, at: int) -> pa.Table:
         refused = Refused(Reason.BAD_VALUE, "why", "a:1", raw)
         if change_by > 0:
             return refused_events([refused] * change_by, at, f"{at}")
@@ -229,8 +231,6 @@ def test_events_of_a_closed_entry_may_be_dropped_and_others_not() -> None:
         return released_events(
             [Entry(refused.id, refused, -change_by, moment, moment)], at, f"{at}"
         )
-
-    import pyarrow as pa
 
     old = pa.concat_tables([event(b"a", 2, 1), event(b"b", 1, 2)])
     new = pa.concat_tables([event(b"a", -2, 3), event(b"c", 1, 4), event(b"c", -1, 5)])
