@@ -1,5 +1,6 @@
 """Runs the `tradelake` command as people do: as a process of its own."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -36,16 +37,23 @@ def environment(**settings: object) -> dict[str, str]:
     return inherited | given
 
 
-def tradelake(*arguments: object, code: int = 0, given: str = "", **settings: object) -> Done:
+def tradelake(
+    *arguments: object,
+    code: int = 0,
+    given: str = "",
+    folder: Path | None = None,
+    **settings: object,
+) -> Done:
     """Runs a command to its end, which must be this exit code, without a traceback.
 
-    given: its standard input.
+    given: its standard input. folder: where it works, if not here.
     """
     ended = subprocess.run(
         [*COMMAND, *map(str, arguments)],
         input=given.encode(),
         capture_output=True,
         check=False,
+        cwd=folder,
         timeout=PATIENCE_SECONDS,
         env=environment(**settings),
     )
@@ -58,17 +66,15 @@ def tradelake(*arguments: object, code: int = 0, given: str = "", **settings: ob
 def start(
     *arguments: object, settings: Mapping[str, object] | None = None, log: Path | None = None
 ) -> "subprocess.Popen[str]":
-    """Begins a command. Both its outputs go to a file, else its standard error to a pipe."""
-    where: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    if log is not None:
-        with log.open("a") as opened:
-            return subprocess.Popen(
-                [*COMMAND, *map(str, arguments)],
-                stdout=opened,
-                stderr=opened,
-                text=True,
-                env=environment(**settings or {}),
-            )
-    return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], text=True, env=environment(**settings or {}), **where
-    )
+    """Begins a command. Both its outputs are added to a file if one is given, else piped."""
+    with contextlib.ExitStack() as stack:
+        out = err = subprocess.PIPE
+        if log is not None:
+            out = err = stack.enter_context(log.open("a")).fileno()
+        return subprocess.Popen(
+            [*COMMAND, *map(str, arguments)],
+            stdout=out,
+            stderr=err,
+            text=True,
+            env=environment(**settings or {}),
+        )

@@ -116,6 +116,15 @@ def test_by_schedule_delivery_goes_on_and_folding_waits(world: World) -> None:
     assert [report.batch.row.counts.received for report in reports] == [2, 2, 1]
 
 
+def test_by_schedule_what_waited_already_is_folded_at_once(world: World) -> None:
+    world.write()
+    began = world.clock()
+
+    reports = world.follow(Script(world.clock).stop_at(10), every=HOUR, buffer_seconds=900)
+
+    assert [report.batch.row.committed_us for report in reports] == [began]
+
+
 def test_what_arrived_before_the_stop_is_folded_after_it(world: World) -> None:
     script = Script(world.clock)
     script.at(1.0, world.write).at(1.05, world.write).stop_at(1.1)

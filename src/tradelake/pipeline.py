@@ -121,7 +121,7 @@ class Pipeline:
         with `wind_up`.
         """
         interval = int((self._settings.commit_interval if every is None else every) * 1_000_000)
-        self._deliver(flush=False)
+        self._deliver(flush=True)  # what waited already need not wait for the buffer, or an hour
         self._list(rescan=rescan)
         folded_at: int | None = None
         while not stop.is_set():

@@ -3,25 +3,17 @@
 import contextlib
 import gzip
 import random
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from homes import assert_everything_once, assert_sound, rows
 from pipelines import landed_line
 from processes import PATIENCE_SECONDS, start, tradelake
-from tradelake.etl.engine import connect
-from tradelake.etl.lake import Lake
-from tradelake.etl.rules import load_rules
-from tradelake.etl.verify import verify
 from tradelake.home import Home
-from tradelake.status import read_status
-from tradelake.trade import FIELD_NAMES
 
 HASTE = {
     "commit_interval": "20ms",
@@ -98,8 +90,7 @@ def test_a_run_once_killed_again_and_again_takes_each_object_of_others_once(
     totals = assert_sound(home)
     assert totals["received"] == made
     assert totals["duplicate"] == totals["quarantined"] == totals["filtered"] == 0
-    rows = Lake(home.storage).processed.snapshot().read(["transaction_id", "price"]).to_pylist()
-    assert {row["transaction_id"]: row["price"] for row in rows} == newest
+    assert {row["transaction_id"]: row["price"] for row in rows(home)} == newest
 
 
 OBJECTS, LINES = 25, 10
@@ -119,47 +110,3 @@ def kill_after(process: "subprocess.Popen[str]", chance: random.Random) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(PATIENCE_SECONDS)
-
-
-def assert_everything_once(home: Home) -> None:
-    """The table is the store's; each record of the change log was received, and once."""
-    totals = assert_sound(home)
-    (records,) = ask(home, "SELECT count(*), min(position), max(position) FROM changes")
-    assert records == (totals["received"], 1, totals["received"])
-    assert totals["quarantined"] == totals["duplicate"] == 0
-    columns = ", ".join(FIELD_NAMES)
-    stored = ask(home, f"SELECT {columns} FROM transactions WHERE trade_status <> 'FAILED'")
-    expected = [typed(dict(zip(FIELD_NAMES, row, strict=True))) for row in stored]
-    rows = Lake(home.storage).processed.snapshot().read(list(FIELD_NAMES)).to_pylist()
-    assert len(rows) > 100
-    assert by_id(rows) == by_id(expected)
-
-
-def assert_sound(home: Home) -> dict[str, int]:
-    """`verify` finds nothing, nothing waits, and the ledger balances; gives its totals."""
-    lake = Lake(home.storage)
-    with connect(2, "1GB", home.spill_folder) as connection:
-        assert verify(lake, connection, load_rules()).differences == ()
-    status = read_status(home)
-    assert status.balanced
-    assert status.pending == 0
-    objects = lake.ledger().column("objects").combine_chunks().flatten().to_pylist()
-    assert len(objects) == len(set(objects)), "an object was taken twice"
-    assert set(objects) == set(home.storage.list("landing") + home.storage.list("landing-errors"))
-    return status.totals
-
-
-def ask(home: Home, sql: str) -> list[tuple[Any, ...]]:
-    with contextlib.closing(sqlite3.connect(home.store_path)) as connection:
-        return connection.execute(sql).fetchall()
-
-
-def typed(row: dict[str, Any]) -> dict[str, Any]:
-    amounts = {name: Decimal(row[name]) for name in ("price", "quantity", "trade_fee")}
-    return row | amounts | {"timestamp": datetime.fromisoformat(row["timestamp"])}
-
-
-def by_id(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    found = {row["transaction_id"]: row for row in rows}
-    assert len(found) == len(rows), "a transaction is there twice"
-    return found

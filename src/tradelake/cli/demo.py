@@ -14,6 +14,7 @@ from tradelake.cli.progress import Ticker, note, stopping
 if TYPE_CHECKING:
     from tradelake.feed import Fed
     from tradelake.home import Home
+    from tradelake.market.simulator import Simulator
     from tradelake.pipeline import Report
     from tradelake.settings import Settings
 
@@ -74,11 +75,17 @@ class _Demo:
 
     def run(self, seconds: float | None) -> None:
         """Until `stop` is set, or so many seconds have passed."""
+        from tradelake.clock import system_clock
+        from tradelake.feed import Opening
         from tradelake.pipeline import Pipeline
 
+        opening = Opening.choose(self._seed, system_clock)
+        simulator = make_simulator(self._settings, opening.seed, opening.start_us, self._rate)
         with Pipeline(self._home, self._settings) as pipeline:
             note(f"home {self._home.path}; Ctrl-C stops")
-            market = threading.Thread(target=self._play, name="market", daemon=True)
+            market = threading.Thread(
+                target=self._play, args=(simulator,), name="market", daemon=True
+            )
             timer = threading.Timer(seconds, self._stop.set) if seconds else None
             market.start()
             if timer:
@@ -100,13 +107,11 @@ class _Demo:
             f"{self._folded:,} folded into the lake"
         )
 
-    def _play(self) -> None:
+    def _play(self, simulator: "Simulator") -> None:
         from tradelake.clock import system_clock
-        from tradelake.feed import Opening, Pace, simulate
+        from tradelake.feed import Pace, simulate
 
         try:
-            opening = Opening.choose(self._seed, system_clock)
-            simulator = make_simulator(self._settings, opening.seed, opening.start_us, self._rate)
             with closing(open_store(self._settings)) as store:
                 simulate(simulator, store, self._stop, pace=Pace(system_clock), report=self._count)
         except BaseException as failure:

@@ -58,8 +58,8 @@ def simulate(
         # At full speed the market is ahead of the clock: it opens so early that it ends now.
         opening = Opening(opening.seed, opening.start_us - int(trades / market_rate * 1_000_000))
     simulator = make_simulator(settings, opening.seed, opening.start_us, market_rate)
-    note(f"seed {opening.seed}")
     with closing(open_store(settings)) as store, stopping() as stop:
+        note(f"seed {opening.seed}")
         fed = feed(
             simulator,
             store,

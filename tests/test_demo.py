@@ -1,0 +1,118 @@
+"""demo and run as people see them: what they say, and how they end when they are told to."""
+
+import re
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from homes import assert_everything_once, assert_sound
+from processes import PATIENCE_SECONDS, start, tradelake
+from tradelake.dashboard.visuals import TITLE, VISUALS
+from tradelake.home import Home
+from tradelake.status import read_status
+
+ENDS_WITHIN_SECONDS = 5
+
+
+def test_a_demo_of_five_seconds_prints_the_seven_figures(tmp_path: Path) -> None:
+    done = tradelake("demo", "--seconds", 5, home=tmp_path)
+
+    summary, figures = done.out.split(f"\n{TITLE}\n")
+    said = re.fullmatch(
+        r"([0-9,]+) changes in [0-9.]+ s, [0-9,]+ a second; \1 folded into the lake\n", summary
+    )
+    assert said, summary
+    assert int(said[1].replace(",", "")) > 100
+    blocks = figures.strip().split("\n\n")
+    assert [block.splitlines()[0] for block in blocks] == [visual.title for visual in VISUALS]
+    assert len(blocks) == 7
+    assert all(len(block.splitlines()) > 3 for block in blocks[1:])
+    assert re.search(
+        r"changes/s +[0-9,]+ folded +[0-9,]+ on the way +lag [0-9.]+ s +commit [0-9]{17} ", done.err
+    )
+    assert_everything_once(Home(tmp_path))
+    assert read_status(Home(tmp_path)).freshness["p50"] < 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_demo_that_is_told_to_end_ends_soon_with_everything_folded(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    demo = start("demo", "--rate", 300, settings={"home": tmp_path})
+    out, err = end_after("commit", demo, number)
+
+    assert "Traceback" not in err
+    assert "folded into the lake" in out
+    assert VISUALS[-1].title in out
+    assert_everything_once(Home(tmp_path))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_run_that_is_told_to_end_ends_soon_with_everything_folded(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    run = start("run", settings={"home": tmp_path})
+    tradelake("simulate", "--trades", 500, "--seed", 1, home=tmp_path)
+    out, err = end_after("batch 1", run, number)
+
+    assert "Traceback" not in err
+    assert re.fullmatch(r"[0-9,]+ received: .+\n", out)
+    assert_everything_once(Home(tmp_path))
+
+
+def test_a_run_by_schedule_ends_soon_too(tmp_path: Path) -> None:
+    tradelake("simulate", "--trades", 50, "--seed", 1, home=tmp_path)
+    run = start("run", "--every", "1h", settings={"home": tmp_path})
+    end_after("batch 1", run, signal.SIGTERM)
+
+    assert_everything_once(Home(tmp_path))
+
+
+def test_a_writer_that_is_told_to_end_has_told_the_truth(tmp_path: Path) -> None:
+    writer = start("simulate", "--rate", 300, "--seed", 1, settings={"home": tmp_path})
+    out, _ = end_after("trades", writer, signal.SIGTERM)
+
+    said = re.fullmatch(r"([0-9,]+) orders placed, ([0-9,]+) changes in the store, seed 1\n", out)
+    assert said, out
+    done = tradelake("run", "--once", home=tmp_path)
+    assert done.out.startswith(f"{said[2]} received: ")
+    assert_everything_once(Home(tmp_path))
+
+
+def test_the_home_comes_from_the_variable_or_the_working_folder(tmp_path: Path) -> None:
+    tradelake("simulate", "--trades", 5, "--seed", 1, home=tmp_path / "named")
+    assert (tmp_path / "named" / "store.db").exists()
+    tradelake("simulate", "--trades", 5, folder=tmp_path)
+    assert (tmp_path / ".tradelake" / "store.db").exists()
+
+
+def test_two_demos_one_after_the_other_go_on_with_the_same_home(tmp_path: Path) -> None:
+    for _ in range(2):
+        tradelake("demo", "--seconds", 1, "--seed", 5, home=tmp_path)
+    totals = assert_sound(Home(tmp_path))
+    assert totals["received"] > 50
+
+
+def end_after(
+    said: str, process: "subprocess.Popen[str]", number: signal.Signals
+) -> tuple[str, str]:
+    """Waits until its standard error says so, sends the signal; it must end soon, and well."""
+    guard = threading.Timer(PATIENCE_SECONDS, process.kill)
+    guard.start()
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if said in line:
+            break
+    process.send_signal(number)
+    try:
+        out, err = process.communicate(timeout=ENDS_WITHIN_SECONDS)
+    finally:
+        process.kill()
+        guard.cancel()
+    assert process.returncode == 0, "".join(lines) + err
+    return out, "".join(lines) + err
