@@ -235,6 +235,9 @@ def _read(name: str, text: str | None) -> Any:
     if name == "exchange":
         _demand(len(text) <= 64 and re.fullmatch(r"[a-zA-Z0-9 ._-]+", text), "bad_value")
         _demand(text[0] not in " ._-" and text[-1] not in " ._-", "bad_value")
+        _demand(
+            not re.fullmatch(r".+_\d+-\d+-\d+_\d+\.parquet", text), "bad_value"
+        )  # a data file's
     return text
 
 

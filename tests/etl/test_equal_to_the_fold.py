@@ -253,7 +253,7 @@ def test_after_every_commit_the_lake_is_the_fold_of_what_was_taken(
 
 
 @pytest.mark.long
-@settings(max_examples=2000, deadline=None, print_blob=True, suppress_health_check=SUPPRESSED)
+@settings(max_examples=1000, deadline=None, print_blob=True, suppress_health_check=SUPPRESSED)
 @given(batches=streams())
 def test_after_every_commit_of_thousands_of_streams_the_lake_is_their_fold(
     connection: duckdb.DuckDBPyConnection, batches: list[Delivered]

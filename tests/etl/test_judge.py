@@ -195,7 +195,7 @@ def test_any_line_is_judged_as_the_model_does(
 
 
 @pytest.mark.long
-@settings(max_examples=5_000, deadline=None, print_blob=True)
+@settings(max_examples=2_000, deadline=None, print_blob=True)
 @given(lines=st.lists(LINES, max_size=40))
 def test_any_line_of_very_many_is_judged_as_the_model_does(
     connection: duckdb.DuckDBPyConnection, lines: list[bytes]
