@@ -25,6 +25,15 @@ def _rows(*numbers: int) -> pa.Table:
     return pa.table({"n": pa.array(numbers, pa.int64())}, schema=SCHEMA)
 
 
+def _buried(instant: str, **orders: str) -> pa.Table:
+    """Tombstones: the newest order of each key."""
+    rows = [
+        {"transaction_id": key, "change_order": order, "instant": instant}
+        for key, order in orders.items()
+    ]
+    return pa.Table.from_pylist(rows, schema=TOMBSTONE_SCHEMA)
+
+
 def test_a_log_keeps_all_rows_in_order_and_few_files(tmp_path: Path) -> None:
     log = _log(tmp_path)
     for number in range(3 * MERGE_AT * MERGE_AT + 7):
@@ -59,10 +68,10 @@ def test_merging_condenses(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path, sync=False)
     log = SideLog(storage, "side", TOMBSTONE_SCHEMA, condense=newest)
     for number in range(MERGE_AT):
-        rows = pa.table({"transaction_id": ["t"], "change_order": [f"{number}"]})
-        log = log.appended(rows.cast(TOMBSTONE_SCHEMA), f"{number:017}")
+        instant = f"{number:017}"
+        log = log.appended(_buried(instant, t=f"{number}"), instant)
 
-    assert log.read().to_pylist() == [{"transaction_id": "t", "change_order": f"{MERGE_AT - 1}"}]
+    assert log.read().to_pylist() == _buried(instant, t=f"{MERGE_AT - 1}").to_pylist()
 
 
 def test_files_that_no_commit_names_are_dropped_but_not_the_newest(tmp_path: Path) -> None:
@@ -99,10 +108,7 @@ def _tombstones(connection: duckdb.DuckDBPyConnection, folder: Path) -> Tombston
 
 
 def _bury(tombstones: Tombstones, instant: str, **orders: str) -> None:
-    rows = pa.table(
-        {"transaction_id": list(orders), "change_order": list(orders.values())},
-        schema=TOMBSTONE_SCHEMA,
-    )
+    rows = _buried(instant, **orders)
     tombstones.take_over(tombstones.appended(rows, instant), rows)
 
 
@@ -127,7 +133,7 @@ def test_tombstones_of_a_commit_that_failed_do_not_count(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     tombstones = _tombstones(connection, tmp_path)
-    rows = pa.table({"transaction_id": ["a"], "change_order": ["1"]}, schema=TOMBSTONE_SCHEMA)
+    rows = _buried("1", a="1")
 
     tombstones.appended(rows, "1")
 

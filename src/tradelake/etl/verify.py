@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tradelake.errors import StorageError
+from tradelake.errors import DamagedTable, StorageError
 from tradelake.etl.engine import text_list
 from tradelake.etl.intake import Intake
 from tradelake.etl.judge import judge
@@ -49,9 +49,12 @@ def verify(lake: Lake, connection: duckdb.DuckDBPyConnection, rules: Rules) -> V
     state = lake.state()
     ledger = lake.ledger(state)
     keys = sorted(set(ledger.column("objects").combine_chunks().flatten().to_pylist()))
-    processed, statistics = lake.processed.snapshot(), lake.statistics.snapshot()
-    differences = [
-        *_check_ledger(ledger, state.totals.as_dict()),
+    differences = [*_check_ledger(ledger, state.totals.as_dict())]
+    try:
+        processed, statistics = lake.processed.snapshot(), lake.statistics.snapshot()
+    except DamagedTable as gone:
+        return Verdict(0, 0, len(keys), (*differences, str(gone)))
+    differences += [
         *_check_files(processed),
         *_check_files(statistics),
     ]
