@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import os
+import sqlite3
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from etl.faults import FaultyStorage, Killed
 from pipelines import HomeOn, Script, World, landed_line
-from tradelake.errors import LeaseHeld, UsageError
+from tradelake.errors import LeaseHeld, StorageError, UsageError
 from tradelake.home import Home
 from tradelake.pipeline import Report
 from tradelake.storage import LocalStorage
@@ -69,6 +70,16 @@ def test_a_stream_of_nothing_but_poison_ends_in_quarantine_and_is_done(world: Wo
     assert received(world.drain()) == 3
     assert world.drain() == []
     assert world.totals()["quarantined"] == 3
+
+
+def test_records_that_were_removed_before_their_delivery_are_missed(world: World) -> None:
+    world.write()
+    with contextlib.closing(sqlite3.connect(world.home.store_path)) as store:
+        store.execute("DELETE FROM changes")
+        store.commit()
+
+    with pytest.raises(StorageError, match="ends at 1 and holds nothing after 0"):
+        world.drain()
 
 
 # --- following

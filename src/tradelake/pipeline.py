@@ -11,7 +11,7 @@ from tradelake.clock import Clock, iso, system_clock
 from tradelake.delivery.firehose import Delivery
 from tradelake.delivery.names import parse_name
 from tradelake.delivery.state import Delivered
-from tradelake.errors import ObjectMissing
+from tradelake.errors import ObjectMissing, StorageError
 from tradelake.etl import engine
 from tradelake.etl.lake import Lake
 from tradelake.etl.landing import LandingObject, landing_object, list_objects
@@ -102,7 +102,7 @@ class Pipeline:
         self._list(rescan=rescan)
         while self._pending or self._delivery.position < end:
             if not self._pending:
-                self._deliver(flush=True)
+                self._deliver_on()
                 continue
             yield self._fold()
         self._tidy()
@@ -186,6 +186,16 @@ class Pipeline:
     def _deliver(self, *, flush: bool) -> None:
         for delivered in self._delivery.deliver(flush=flush):
             self._note(delivered)
+
+    def _deliver_on(self) -> None:
+        """Delivers more; raises StorageError where the stream does not hold what it promised."""
+        position = self._delivery.position
+        self._deliver(flush=True)
+        if self._delivery.position == position:
+            raise StorageError(
+                f"the stream {self._log.name} ends at {self._log.latest()} and holds nothing after "
+                f"{position}, where delivery stands: they were removed before delivery"
+            )
 
     def _note(self, delivered: Delivered) -> None:
         for key in (delivered.landing_key, delivered.error_key):
