@@ -99,7 +99,7 @@ def test_a_wrong_file_is_named_with_its_line(home: Path, text: str, said: str) -
 
 
 def test_a_file_that_is_not_text_is_named(home: Path) -> None:
-    (home / "tradelake.toml").write_bytes(b"threads = 1\nlog_level = '\xff'")
+    (home / "tradelake.toml").write_bytes(b"threads = 1\nregion = '\xff'")
     with pytest.raises(UsageError, match="line 2: not UTF-8"):
         load(home)
 

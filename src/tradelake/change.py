@@ -75,13 +75,14 @@ def parse(data: bytes) -> ChangeRecord:
     new_image: Mapping[str, AttributeValue] = {}
     if event_name != "REMOVE":
         new_image = _object(dynamodb.get("NewImage", {}), "dynamodb.NewImage")
+    keys = _object(dynamodb.get("Keys"), "dynamodb.Keys")
     return ChangeRecord(
         event_id=event_id,
         event_name=event_name,
         created_us=_created_us(dynamodb),
         sequence_number=_sequence_number(dynamodb),
         region=region,
-        keys=_object(dynamodb.get("Keys"), "dynamodb.Keys"),
+        keys=keys,
         new_image=new_image,
     )
 

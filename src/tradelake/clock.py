@@ -31,3 +31,9 @@ def to_micros(moment: datetime) -> int:
 def iso(micros: int) -> str:
     """ISO 8601 in UTC with six decimals and Z, e.g. 2026-11-22T20:00:00.123456Z."""
     return to_datetime(micros).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def earlier(instant: str, seconds: float) -> str:
+    """The timeline instant (yyyyMMddHHmmssSSS) so many seconds before another."""
+    moment = datetime.strptime(instant + "000", "%Y%m%d%H%M%S%f") - timedelta(seconds=seconds)
+    return moment.strftime("%Y%m%d%H%M%S%f")[:17]

@@ -25,6 +25,10 @@ from tradelake.stream.interface import Stream
 _IDLE_SECONDS = 0.05
 """How often an idle pipeline looks at the stream: a twentieth of the second it may take."""
 
+_READ_RECORDS = 50_000
+"""Records delivered at a time, some two seconds' work: a backlog is folded as it is delivered, and
+who asks to stop is heard."""
+
 _TIDY_SECONDS = 15
 """Cleaning looks at every commit kept; four times a minute it goes unnoticed beside a commit."""
 
@@ -77,6 +81,7 @@ class Pipeline:
                     self._clock,
                     holder(self._clock),
                     Limits(records=settings.batch_records),
+                    settings.tombstone_retention,
                 )
             )
             self._log = self._stream or stack.enter_context(
@@ -105,6 +110,7 @@ class Pipeline:
                 self._deliver_on()
                 continue
             yield self._fold()
+        self._deliver(flush=True)  # nothing is left: delivery notes that its last object is made
         self._tidy()
 
     def follow(
@@ -132,9 +138,9 @@ class Pipeline:
             due = folded_at is None or not 0 <= now - folded_at < interval
             if due and (self._pending or every is not None):
                 folded_at = now
-                while self._pending and not stop.is_set():
-                    report(self._fold())
-                    if every is None:
+                for done in self.drain() if every is not None else [self._fold()]:
+                    report(done)
+                    if stop.is_set():
                         break
                 self._tidy()
                 continue
@@ -184,7 +190,7 @@ class Pipeline:
         return max(0.001, (min(moments) - now) / 1_000_000)
 
     def _deliver(self, *, flush: bool) -> None:
-        for delivered in self._delivery.deliver(flush=flush):
+        for delivered in self._delivery.deliver(flush=flush, limit=_READ_RECORDS):
             self._note(delivered)
 
     def _deliver_on(self) -> None:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationError
 from pydantic_settings import (
@@ -143,8 +143,8 @@ class Settings(BaseSettings):
     timeline_instants: int = Field(
         100,
         ge=10,
-        description="Commits kept on the active timeline, and reached by --as-of; beyond about a "
-        "hundred, opening the table begins to cost.",
+        description="Commits kept on the active timeline; beyond about a hundred, opening the "
+        "table begins to cost.",
     )
     threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
@@ -172,10 +172,6 @@ class Settings(BaseSettings):
         format(DEFAULT_TAKER_RATE, "f"),
         description="Taker fee of exchanges not in taker_rates; what most publish.",
     )
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], BeforeValidator(lambda v: str(v).lower())
-    ] = Field("info", description="Least severity that is logged to stderr.")
-
     _home: Path = PrivateAttr(default=Path(DEFAULT_HOME))
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -75,9 +75,7 @@ def simulate(
 
 def replay(
     context: typer.Context,
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Dumps; .gz and .zip too.")
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Dumps; .gz and .zip too.")],
     exchange: Annotated[
         str | None, typer.Option(help="Where the content and the name don't say it.")
     ] = None,

@@ -67,7 +67,7 @@ def show(
 def retry(
     context: typer.Context,
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Entries; without any, all.")
+        list[str] | None, typer.Argument(metavar="ID", help="Entries; without any, all.")
     ] = None,
 ) -> None:
     """Judge entries again, after a rule, a setting or an object was mended.

@@ -29,7 +29,11 @@ def sql(
     ] = Format.TABLE,
     as_of: Annotated[
         str | None,
-        typer.Option(metavar="INSTANT", help="The lake as it was at this commit or time."),
+        typer.Option(
+            metavar="INSTANT",
+            help="The lake as it was at this commit, or at this time; as far back as replaced "
+            "files are kept.",
+        ),
     ] = None,
     since: Annotated[
         str | None,
@@ -50,13 +54,29 @@ def sql(
     settings = shell_of(context).settings()
     engine = Engine(
         open_catalog(settings),
-        as_of=as_of,
-        since=since,
+        as_of=_instant("--as-of", as_of),
+        since=_instant("--since", since),
         threads=settings.threads,
         memory_limit=settings.memory_limit,
     )
     with engine:
         write_result(engine.execute(sys.stdin.read() if query == "-" else query), form)
+
+
+def _instant(option: str, text: str | None) -> str | None:
+    """A timeline instant from one, or from an ISO time."""
+    from tradelake.errors import UsageError
+    from tradelake.trade import Rejected, parse_timestamp
+
+    if text is None or (text.isascii() and text.isdigit() and len(text) in (14, 17)):
+        return text
+    try:
+        return parse_timestamp(text).strftime("%Y%m%d%H%M%S%f")[:17]
+    except Rejected:
+        raise UsageError(
+            f"{option}: {text!r} is neither an instant (yyyyMMddHHmmssSSS, see `tradelake "
+            "history`) nor a time such as 2026-01-31T12:00:00Z"
+        ) from None
 
 
 def tables(context: typer.Context, as_json: Json = False) -> None:

@@ -119,7 +119,8 @@ def verify(context: typer.Context, as_json: Json = False) -> None:
             print(difference)
         print(
             f"{verdict.rows:,} rows in {verdict.files:,} files against {verdict.objects:,} landing "
-            f"objects: {len(verdict.differences) or 'no'} differences"
+            f"objects: {len(verdict.differences) or 'no'} "
+            f"{'difference' if len(verdict.differences) == 1 else 'differences'}"
         )
     if verdict.differences:
         raise typer.Exit(1)

@@ -1,5 +1,6 @@
 """The delivery: from a stream to the landing zone, each position exactly once."""
 
+import hashlib
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
@@ -48,6 +49,7 @@ class Delivery:
         self._buffer_bytes = buffer_bytes
         self._loaded: State | None = None
         self._saved: State | None = None
+        self._compared = False
         self._written: list[Delivered] = []
 
     @property
@@ -68,8 +70,10 @@ class Delivery:
         """When what was read will have waited long enough; None where nothing waits."""
         return self._buffer.due_us()
 
-    def deliver(self, *, flush: bool = False) -> list[Delivered]:
+    def deliver(self, *, flush: bool = False, limit: int | None = None) -> list[Delivered]:
         """Reads what the stream has now and writes what is due; with `flush`, all of it.
+
+        limit: positions to read at most, so that a backlog does not keep the caller for long.
 
         Returns what was written, in order: also what a call that raised had written, and what a
         killed delivery had begun.
@@ -80,23 +84,21 @@ class Delivery:
             StoreError: the stream can't be read.
         """
         try:
-            self._deliver(flush)
+            self._deliver(flush, limit)
         except BaseException:
             self._buffer.clear()  # the next call begins as a new start does
+            self._compared = False
             raise
         written, self._written = self._written, []
         return written
 
-    def _deliver(self, flush: bool) -> None:
+    def _deliver(self, flush: bool, limit: int | None) -> None:
         self._finish()
         end = self._stream.latest()
         read_to = self._read_to()
-        if read_to > end:
-            raise StorageError(
-                f"the stream {self._stream.name} ends at {end} and {read_to} was delivered: an "
-                f"older copy took its place; remove {state.url(self._storage, self._stream.name)} "
-                "to deliver it from its beginning (repeats are recognised by their eventID)"
-            )
+        self._refuse_older_copy(end)
+        if limit is not None:
+            end = min(end, read_to + limit)
         while read_to < end:
             records = self._stream.read(read_to, READ_RECORDS, self._buffer_bytes)
             if not records:
@@ -110,6 +112,27 @@ class Delivery:
             self._flush()
         elif not self._buffer.records:
             self._settle()
+
+    def _refuse_older_copy(self, end: int) -> None:
+        """Positions of an older copy of the stream name other records than those delivered."""
+        if self._compared:
+            return
+        current = self._state()
+        last = 0 if current.intent is None else current.intent.last
+        at_last = self._stream.read(last - 1, 1, self._buffer_bytes) if last else []
+        replaced = (
+            at_last
+            and at_last[0].position == last
+            and current.fingerprint not in ("", _fingerprint(at_last[0]))
+        )
+        if last > end or replaced:
+            raise StorageError(
+                f"the stream {self._stream.name} was delivered up to {last}, and now "
+                f"{'holds another record there' if replaced else f'ends at {end}'}: an older copy "
+                f"took its place; remove {state.url(self._storage, self._stream.name)} to deliver "
+                "it from its beginning (repeats are recognised by their eventID)"
+            )
+        self._compared = True
 
     def _state(self) -> State:
         if self._loaded is None:
@@ -150,7 +173,8 @@ class Delivery:
             failed=len(failed),
             arrived_us=now,
         )
-        self._save(replace(self._state(), intent=intent, done=False))
+        fingerprint = _fingerprint(records[-1])
+        self._save(replace(self._state(), intent=intent, done=False, fingerprint=fingerprint))
         self._write(intent, lines, failed)
         self._conclude(intent)
         self._buffer.clear()
@@ -202,3 +226,7 @@ class Delivery:
                 f"{intent.last}, and they are not in the landing zone: {' '.join(intent.keys)}"
             )
         return records
+
+
+def _fingerprint(record: StreamRecord) -> str:
+    return hashlib.sha256(record.data).hexdigest()[:16]

@@ -35,12 +35,15 @@ class State:
 
     intent: what is being written, or was last; it is saved before its objects are made, so the
     one before it is done. done: its objects are there, and may since have been moved elsewhere.
+    fingerprint: of the record at the intent's last position, to tell a stream that was set back
+    to an older copy and has grown past that position again.
     """
 
     delivery_id: str
     stream_identity: str
     intent: Delivered | None = None
     done: bool = True
+    fingerprint: str = ""
 
 
 def load(storage: Storage, stream_name: str) -> State | None:

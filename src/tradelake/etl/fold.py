@@ -85,10 +85,13 @@ def deletes(connection: duckdb.DuckDBPyConnection) -> pa.Array:
     return found.column(0).cast(pa.string()).combine_chunks()
 
 
-def tombstones(connection: duckdb.DuckDBPyConnection) -> pa.Table:
-    """The keys that have no row after this batch, with their newest order (TOMBSTONE_SCHEMA)."""
+def tombstones(connection: duckdb.DuckDBPyConnection, instant: str) -> pa.Table:
+    """The keys that have no row after this batch, with their newest order (TOMBSTONE_SCHEMA).
+
+    instant: of the commit that buries them.
+    """
     query = (
-        "SELECT transaction_id, change_order FROM outcomes "
+        f"SELECT transaction_id, change_order, '{instant}' AS instant FROM outcomes "
         "WHERE outcome IN ('deleted', 'filtered') ORDER BY transaction_id"
     )
     return fetch(connection, query).cast(TOMBSTONE_SCHEMA)

@@ -1,11 +1,12 @@
 """The lake: its tables, and its state as the newest commit has it. Reading needs no lease."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from tradelake.clock import Clock, system_clock
-from tradelake.errors import ObjectExists
+from tradelake.errors import TableError
 from tradelake.etl.ledger import ledger_table
 from tradelake.etl.quarantine import condensed, open_entries
 from tradelake.etl.schema import (
@@ -15,22 +16,35 @@ from tradelake.etl.schema import (
     PROCESSED_SPEC,
     QUARANTINE,
     QUARANTINE_SCHEMA,
-    STATISTICS,
     STATISTICS_SPEC,
     TOMBSTONE_SCHEMA,
     TOMBSTONES,
     table_path,
 )
 from tradelake.etl.sidefiles import SideLog
-from tradelake.etl.state import METADATA_KEY, LakeState
+from tradelake.etl.state import METADATA_KEY, SOURCE_INSTANT_KEY, LakeState
 from tradelake.etl.tombstones import newest
-from tradelake.hudi import HudiTable, TableSpec
+from tradelake.hudi import HudiTable, Snapshot, TableSpec
 from tradelake.storage import Storage
 
 
 def lake_exists(storage: Storage) -> bool:
     """Whether anything was ever folded here."""
-    return all(HudiTable.exists(storage, table_path(name)) for name in (PROCESSED, STATISTICS))
+    return HudiTable.exists(storage, table_path(PROCESSED))
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The lake at one commit of processed_crypto_txn.
+
+    statistics: of that commit, or of the newest before it that has any; None where none has.
+    source_instant: the commit of processed_crypto_txn that they are of.
+    """
+
+    state: LakeState
+    processed: Snapshot
+    statistics: Snapshot | None
+    source_instant: str | None
 
 
 class Lake:
@@ -45,6 +59,25 @@ class Lake:
     def state(self, as_of: str | None = None) -> LakeState:
         """The state in the newest commit, or in the newest at or before an instant."""
         return LakeState.loads(self.processed.metadata(METADATA_KEY, as_of))
+
+    def moment(self, as_of: str | None = None) -> "Moment":
+        """All tables as they were together: at the newest commit, or at or before an instant.
+
+        The statistics' commit comes a little after its source's, so it is found by its source.
+        Raises TableError where that moment is not kept any more.
+        """
+        processed = self.processed.snapshot(as_of)
+        if processed.instant is None:
+            return Moment(LakeState(), processed, self.statistics.snapshot(), None)
+        sources = self.statistics.metadata_kept(SOURCE_INSTANT_KEY)
+        follows = [instant for instant, source in sources.items() if source <= processed.instant]
+        statistics = self.statistics.snapshot(max(follows)) if follows else None
+        return Moment(
+            self.state(processed.instant),
+            processed,
+            statistics,
+            sources[max(follows)] if follows else None,
+        )
 
     def side_log(self, name: str, state: LakeState) -> SideLog:
         """The side files of a state: TOMBSTONES, QUARANTINE or LEDGER."""
@@ -68,7 +101,7 @@ def _open(storage: Storage, spec: TableSpec, clock: Clock) -> HudiTable:
         return HudiTable.open(storage, path, clock)
     try:
         return HudiTable.create(storage, path, spec, clock)
-    except ObjectExists:  # another process made it in between
+    except TableError:  # another process made it in between
         return HudiTable.open(storage, path, clock)
 
 

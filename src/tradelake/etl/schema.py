@@ -72,8 +72,13 @@ STATISTICS_SPEC = TableSpec(
 )
 
 TOMBSTONE_SCHEMA = pa.schema(
-    [pa.field("transaction_id", pa.string()), pa.field("change_order", pa.string())]
+    [
+        pa.field("transaction_id", pa.string()),
+        pa.field("change_order", pa.string()),
+        pa.field("instant", pa.string()),
+    ]
 )
+"""instant: of the commit that buried the key; retention counts from it."""
 
 QUARANTINE_SCHEMA = pa.schema(
     [

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from tradelake.errors import DamagedTable
 from tradelake.storage import Storage
 
+Condense = Callable[[pa.Table], pa.Table]
+
 MERGE_AT = 10
 """Ten small files are read faster than they are opened; more only lengthen each commit's list."""
 
@@ -41,7 +43,7 @@ class SideLog:
         folder: str,
         schema: pa.Schema,
         files: Iterable[SideFile] = (),
-        condense: Callable[[pa.Table], pa.Table] = lambda rows: rows,
+        condense: Condense = lambda rows: rows,
     ) -> None:
         """condense: what merging may drop or add up, e.g. all but a key's newest row."""
         self._storage = storage
@@ -50,15 +52,18 @@ class SideLog:
         self._condense = condense
         self.files = tuple(files)
 
-    def appended(self, rows: pa.Table, instant: str) -> "SideLog":
-        """The log with these rows too: written, for the commit of `instant` to name."""
+    def appended(self, rows: pa.Table, instant: str, condense: Condense | None = None) -> "SideLog":
+        """The log with these rows too: written, for the commit of `instant` to name.
+
+        condense: in place of the log's own.
+        """
         if not rows.num_rows:
             return self
         files = [*self.files, self._write(rows, instant, 0)]
         level = 0
         while sum(file.level == level for file in files) >= MERGE_AT:
             merged = [file for file in files if file.level == level]
-            content = self._condense(self._read(merged))
+            content = (condense or self._condense)(self._read(merged))
             files = [file for file in files if file.level != level]
             files.append(self._write(content, instant, level + 1))
             level += 1

@@ -1,10 +1,13 @@
 """Tombstones: the newest order of every key that has no row, so that late stays late."""
 
+from functools import partial
+
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tradelake.clock import earlier
 from tradelake.etl.engine import fetch
 from tradelake.etl.schema import TOMBSTONE_SCHEMA
 from tradelake.etl.sidefiles import SideLog
@@ -17,15 +20,19 @@ class Tombstones:
     has a row again keeps its tombstone; the row's order is greater, so it does no harm.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, log: SideLog) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, log: SideLog, retention: float | None = None
+    ) -> None:
+        """retention: seconds that a tombstone is kept at least; None keeps it for good."""
         self._connection = connection
+        self._retention = retention
         self.log = log
         self._hashes = np.empty(0, dtype=np.uint64)
         if log.files:
             self._add_hashes(log.read().column("transaction_id"))
 
     def lookup(self, keys: pa.Array) -> pa.Table:
-        """transaction_id and change_order (the newest) of those of the keys that have one."""
+        """The newest tombstone (TOMBSTONE_SCHEMA) of those of the keys that have one."""
         if not len(self._hashes) or not len(keys):
             return TOMBSTONE_SCHEMA.empty_table()
         hashes = self._hash(keys)
@@ -38,8 +45,14 @@ class Tombstones:
         return newest(rows.filter(pc.is_in(rows.column("transaction_id"), value_set=wanted)))
 
     def appended(self, rows: pa.Table, instant: str) -> SideLog:
-        """The log with these rows too, written but not taken over; see `take_over`."""
-        return self.log.appended(rows, instant)
+        """The log with these rows too, written but not taken over; see `take_over`.
+
+        What is older than the retention is left out where files are merged.
+        """
+        if self._retention is None:
+            return self.log.appended(rows, instant)
+        forget = partial(newest, since=earlier(instant, self._retention))
+        return self.log.appended(rows, instant, forget)
 
     def take_over(self, log: SideLog, rows: pa.Table) -> None:
         """The commit that names `log` is complete: its new rows count from now on."""
@@ -57,7 +70,11 @@ class Tombstones:
         return np.asarray(column, dtype=np.uint64)
 
 
-def newest(rows: pa.Table) -> pa.Table:
-    """Each key once, with its greatest order."""
-    grouped = rows.group_by("transaction_id").aggregate([("change_order", "max")])
+def newest(rows: pa.Table, since: str = "") -> pa.Table:
+    """Each key once, with its greatest order; without those buried before the instant `since`."""
+    grouped = (
+        rows.filter(pc.greater_equal(rows.column("instant"), since))
+        .group_by("transaction_id")
+        .aggregate([("change_order", "max"), ("instant", "max")])
+    )
     return grouped.rename_columns(TOMBSTONE_SCHEMA.names).cast(TOMBSTONE_SCHEMA)

@@ -62,13 +62,23 @@ def open_writer(
     clock: Clock,
     holder: str,
     limits: Limits | None = None,
+    tombstone_retention: float | None = None,
 ) -> Iterator["LakeWriter"]:
     """Takes the lease on the lake's tables.
 
     holder: who says to others that it has the lease. Raises LeaseHeld naming who has it.
     """
     with lake.processed.writer(holder) as processed, lake.statistics.writer(holder) as stats:
-        writer = LakeWriter(lake, connection, rules, processed, stats, clock, limits or Limits())
+        writer = LakeWriter(
+            lake,
+            connection,
+            rules,
+            processed,
+            stats,
+            clock,
+            limits or Limits(),
+            tombstone_retention,
+        )
         with contextlib.closing(writer):
             yield writer
 
@@ -89,6 +99,7 @@ class LakeWriter:
         stats: Writer,
         clock: Clock,
         limits: Limits,
+        tombstone_retention: float | None,
     ) -> None:
         self._limits = limits
         self._lake = lake
@@ -99,7 +110,9 @@ class LakeWriter:
         self._clock = clock
         self.state = lake.state()
         self._ahead = ReadAhead(lake.storage)
-        self._tombstones = Tombstones(connection, lake.side_log(TOMBSTONES, self.state))
+        self._tombstones = Tombstones(
+            connection, lake.side_log(TOMBSTONES, self.state), tombstone_retention
+        )
         if statistics.lags(lake.processed, lake.statistics):
             # The statistics commit second: a writer died between the two commits.
             statistics.follow(connection, lake.processed.snapshot(), lake.statistics, stats)
@@ -227,12 +240,12 @@ class LakeWriter:
         counts += fold.fold(self._connection)
         counts += Counts(quarantined=len(refused) - sum(entry.count for entry in released))
         upserts, deletes = fold.upserts(self._connection), fold.deletes(self._connection)
-        tombstones = fold.tombstones(self._connection)
         touched, created_us = self._touched(before), self._created_us()
         with self._processed.transaction() as transaction:
             transaction.upsert(upserts)
             transaction.delete(deletes)
             instant = transaction.instant
+            tombstones = fold.tombstones(self._connection, instant)
             logs = self._side_logs(instant, tombstones, refused, released)
             row = LedgerRow(
                 self.state.batch + 1, instant, 0, counts, upserts.num_rows, len(deletes), objects

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from tradelake.errors import TableError
+from tradelake.errors import DamagedTable, TableError
 from tradelake.hudi.basefile import BaseFile, read, rows_of
 from tradelake.hudi.commits import CommitMetadata
 from tradelake.hudi.layout import DataFile, TableFolder
@@ -90,7 +90,10 @@ def current_files(
     commits: Mapping[str, CommitMetadata],
     as_of: str | None = None,
 ) -> tuple[BaseFile, ...]:
-    """The newest committed slice of every visible file group, at `as_of` or now."""
+    """The newest committed slice of every visible file group, at `as_of` or now.
+
+    Raises DamagedTable where one that a commit on the timeline tells of is not there.
+    """
     stats = {stat.path: stat for commit in commits.values() for stat in commit.stats}
     replaced = replaced_groups(commits, as_of)
     found = []
@@ -110,7 +113,30 @@ def current_files(
                 size=stat.bytes if stat else None,
             )
         )
+    _check_there(folder, {(f.partition, f.file_id): f for f in found}, commits, as_of, replaced)
     return tuple(sorted(found, key=lambda file: file.path))
+
+
+def _check_there(
+    folder: TableFolder,
+    found: Mapping[tuple[str, str], BaseFile],
+    commits: Mapping[str, CommitMetadata],
+    as_of: str | None,
+    replaced: Mapping[tuple[str, str], str],
+) -> None:
+    newest: dict[tuple[str, str], tuple[str, str]] = {}
+    for instant, commit in sorted(commits.items()):
+        if as_of is None or instant <= as_of:
+            for stat in commit.stats:
+                if stat.path is not None:
+                    newest[stat.partition, stat.file_id] = (instant, stat.path)
+    for group, (instant, path) in newest.items():
+        file = found.get(group)
+        if group not in replaced and (file is None or file.instant < instant):
+            raise DamagedTable(
+                f"{folder.storage.url(folder.key(path))} is gone: commit {instant} wrote it and no "
+                "later one replaced it; put it back from a copy, or make the table anew"
+            )
 
 
 def check_covered(

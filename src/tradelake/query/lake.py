@@ -21,7 +21,7 @@ from tradelake.etl.schema import (
     STATISTICS_SCHEMA,
 )
 from tradelake.etl.state import LakeState
-from tradelake.hudi import HudiTable
+from tradelake.hudi import Snapshot
 from tradelake.query.catalog import Column, HistoryEntry, Kind, LazyTables, TableSource
 from tradelake.storage import Storage
 from tradelake.trade import FIELD_NAMES, Reason
@@ -92,16 +92,17 @@ class LakeCatalog:
 
     def _makers(self, lake: Lake, as_of: str | None) -> dict[str, Callable[[], TableSource]]:
         try:
-            state = lake.state(as_of)
-            return {
-                PROCESSED: partial(_hudi, PROCESSED, PROCESSED_SCHEMA, lake.processed, as_of),
-                STATISTICS: partial(_hudi, STATISTICS, STATISTICS_SCHEMA, lake.statistics, as_of),
-                QUARANTINE: partial(self._quarantine, lake, state),
-                LEDGER: partial(self._ledger, lake, state),
-                RAW: partial(self._raw, lake, state),
-            }
+            moment = lake.moment(as_of)
         except TableError as error:
             raise QueryError(str(error)) from error
+        state = moment.state
+        return {
+            PROCESSED: partial(_hudi, PROCESSED, PROCESSED_SCHEMA, moment.processed),
+            STATISTICS: partial(_hudi, STATISTICS, STATISTICS_SCHEMA, moment.statistics),
+            QUARANTINE: partial(self._quarantine, lake, state),
+            LEDGER: partial(self._ledger, lake, state),
+            RAW: partial(self._raw, lake, state),
+        }
 
     def _quarantine(self, lake: Lake, state: LakeState) -> TableSource:
         return TableSource(QUARANTINE, _columns(ENTRIES_SCHEMA), rows=lake.open_entries(state))
@@ -129,13 +130,10 @@ class LakeCatalog:
         return TableSource(RAW, _RAW_COLUMNS, files, Kind.LANDING)
 
 
-def _hudi(name: str, schema: pa.Schema, table: HudiTable, as_of: str | None) -> TableSource:
-    try:
-        snapshot = table.snapshot(as_of)
-    except TableError as error:
-        raise QueryError(str(error)) from error
-    files = tuple(snapshot.storage.url(file.path) for file in snapshot.files if file.rows != 0)
-    return TableSource(name, _columns(schema), files, commit_time_column=_COMMIT_TIME)
+def _hudi(name: str, schema: pa.Schema, snapshot: Snapshot | None) -> TableSource:
+    files = snapshot.files if snapshot else ()
+    urls = tuple(snapshot.storage.url(file.path) for file in files if snapshot and file.rows != 0)
+    return TableSource(name, _columns(schema), urls, commit_time_column=_COMMIT_TIME)
 
 
 def _columns(schema: pa.Schema) -> tuple[Column, ...]:

@@ -64,11 +64,10 @@ class Limits:
         try:
             reached = self._wait(done, began)
         except BaseException:
-            interrupt()
-            worker.join()
+            _end(worker, interrupt)
             raise
         if reached is not None:
-            interrupt()
+            _end(worker, interrupt)
         worker.join()
         self._left -= time.monotonic() - began
         if reached is not None:
@@ -86,6 +85,13 @@ class Limits:
             if _resident() > self._most:
                 return f"needs more memory than memory_limit ({self._memory_limit})"
         return None
+
+
+def _end(worker: threading.Thread, interrupt: Callable[[], None]) -> None:
+    """Interrupts until it is heard: one that comes between two steps of the engine is lost."""
+    while worker.is_alive():
+        interrupt()
+        worker.join(_LOOK_EVERY)
 
 
 def _resident() -> int:
