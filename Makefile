@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS ?=
+comma := ,
 SECONDS ?=
 
 .DEFAULT_GOAL := help
@@ -12,7 +13,7 @@ SECONDS ?=
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
 
-install: $(VENV)/.installed  ## .venv with tradelake and the development tools (EXTRAS=… adds an extra)
+install: $(VENV)/.installed extras  ## .venv with tradelake and the development tools (EXTRAS=… adds an extra)
 
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -21,6 +22,16 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+# An extra is a requirements file beside the others: make install EXTRAS=spark,aws
+.PHONY: extras
+extras:
+	@for extra in $(subst $(comma), ,$(EXTRAS)); do \
+	  test -f requirements/$$extra.txt || { echo "there is no extra '$$extra'; there are:" \
+	    $(patsubst requirements/%.txt,%,$(wildcard requirements/*.txt)) >&2; exit 2; }; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    -r requirements/$$extra.txt; \
+	done
 
 demo: install  ## market simulator and the whole pipeline until Ctrl-C (SECONDS=20 stops by itself)
 	@$(BIN)/tradelake demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -31,11 +42,12 @@ test: install  ## every test this machine can run
 test-all: install  ## and the long runs
 	$(BIN)/python -m pytest
 
-check: install  ## format, lint, types, layers
+check: install  ## format, lint, types, layers, docs
 	$(BIN)/ruff format --check src tests bench
 	$(BIN)/ruff check src tests bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_docs.py
 
 bench: install  ## the figures, measured here and now
 	$(BIN)/python -m bench

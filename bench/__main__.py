@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-from bench.material import write_landing
+from bench.material import START_US, write_landing
 from bench.process import Cost, tradelake
 
 TRADES = Path(__file__).parents[2] / "shared" / "data" / "trades"
@@ -76,6 +78,21 @@ def freshness(home: Path, seconds: int = 60) -> None:
     )
 
 
+def store(home: Path, orders: int = 50_000) -> None:
+    """Changes into the store in batches, each with its record and synced."""
+    from tradelake.feed import in_batches
+    from tradelake.market.simulator import Simulator
+    from tradelake.store.sqlite import SqliteStore
+
+    actions = [event.action for event in Simulator(7, START_US, 1000.0).events(orders)]
+    with closing(SqliteStore(home / "store.db")) as opened:
+        began = time.perf_counter()
+        changes = sum(opened.apply(batch) for batch in in_batches(actions, 1_000))
+        lasted = time.perf_counter() - began
+    rate = f"{changes / lasted:,.0f} changes/s (goal 20,000)"
+    print(f"store: {changes:,} changes in batches of 1,000: {rate}", flush=True)
+
+
 def _rows(home: Path) -> int:
     return int(_json(home, "status")["rows"])
 
@@ -90,7 +107,8 @@ def _json(home: Path, command: str) -> dict:
 
 
 FIGURES: dict[str, Callable[[Path], None]] = {
-    figure.__name__: figure for figure in (replay, cold, cold_beside_a_million, backlog, freshness)
+    figure.__name__: figure
+    for figure in (store, replay, cold, cold_beside_a_million, backlog, freshness)
 }
 
 if __name__ == "__main__":
