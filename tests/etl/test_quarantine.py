@@ -118,6 +118,23 @@ def test_a_price_that_did_not_fit_fits_when_the_factor_was_mended(
     assert [entry.reason for entry in home.quarantine().values()] == ["not_positive"]
 
 
+def test_a_record_that_waits_and_came_again_when_it_could_be_used_is_verified(
+    home: Home, strict_rules: Rules
+) -> None:
+    """The copy in quarantine is left out, the one that was folded in is not."""
+    _use(home, strict_rules)
+    big = change("t1", "e1", exchange="Kraken", price=TOO_MUCH)
+    home.fold(big)
+
+    _use(home, load_rules())
+    home.fold(big)
+
+    assert set(home.rows()) == {"t1"}
+    _assert_verified(home)
+    home.writer.retry()
+    _assert_verified(home)
+
+
 def test_a_retried_record_counts_at_its_own_order(home: Home, strict_rules: Rules) -> None:
     """It may come long after newer changes of its trade, also after a delete."""
     _use(home, strict_rules)

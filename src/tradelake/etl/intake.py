@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -57,6 +57,21 @@ class Intake:
             at = int(rid - starts[piece])
             text = lines.text[at].as_py().encode("utf-8")
             found[rid] = (f"{key}:{lines.numbers[at].as_py()}", text.rstrip(b"\r\n"))
+        return found
+
+    def rids(self, origins: Set[str]) -> list[int]:
+        """The numbers in this batch of the lines that came in at one of these origins."""
+        by_key: dict[str, list[int]] = {}
+        for origin in origins:
+            key, _, number = origin.rpartition(":")
+            if number.isdigit():
+                by_key.setdefault(key, []).append(int(number))
+        found, start = [], 0
+        for key, lines in self._pieces:
+            if wanted := by_key.get(key):
+                hits = np.isin(lines.numbers.to_numpy(), wanted)
+                found += (np.flatnonzero(hits) + start).tolist()
+            start += len(lines.text)
         return found
 
     def take_object(

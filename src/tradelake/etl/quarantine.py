@@ -68,13 +68,8 @@ class Entry:
 
 
 def refused_events(refused: Iterable[Refused], seen_us: int, instant: str) -> pa.Table:
-    """Events that add records to the quarantine, one for each entry met."""
-    met: dict[str, tuple[Refused, int]] = {}
-    for record in refused:
-        key = record.id
-        first, count = met.get(key, (record, 0))
-        met[key] = (first, count + 1)
-    return _events(((key, first, count) for key, (first, count) in met.items()), seen_us, instant)
+    """Events that add records to the quarantine, one a record: each has its own origin."""
+    return _events(((record.id, record, 1) for record in refused), seen_us, instant)
 
 
 def released_events(entries: Iterable[Entry], seen_us: int, instant: str) -> pa.Table:
@@ -132,6 +127,17 @@ def open_entries(events: pa.Table) -> pa.Table:
     return pa.Table.from_pylist(list(found.values()), schema=ENTRIES_SCHEMA)
 
 
+def open_origins(events: pa.Table) -> set[str]:
+    """Where the records of open entries came in: `key:line`, or the key of an unreadable object."""
+    origins: dict[str, list[str]] = {}
+    for event in events.to_pylist():
+        if event["change"] > 0:
+            origins.setdefault(event["id"], []).append(event["origin"])
+        else:  # all of an entry's records leave together
+            origins.pop(event["id"], None)
+    return {origin for of_entry in origins.values() for origin in of_entry}
+
+
 def entries(table: pa.Table) -> list[Entry]:
     """The rows of `open_entries` as objects."""
     return [
@@ -149,11 +155,16 @@ def entries(table: pa.Table) -> list[Entry]:
 def condensed(events: pa.Table) -> pa.Table:
     """Fewer events that mean the same where a stretch of the log is merged.
 
-    Only what closes within the stretch may go; an event that closes an older entry must stay.
+    Only entries that were opened and closed within the stretch may go; an event that closes an
+    older entry must stay.
     """
-    sums = events.group_by("id").aggregate([("change", "sum")])
-    closed = {row["id"] for row in sums.to_pylist() if row["change_sum"] == 0}
-    if not closed:
-        return events
-    keep = [key not in closed for key in events.column("id").to_pylist()]
-    return events.filter(pa.array(keep))
+    sums: dict[str, int] = {}
+    begun_before: set[str] = set()
+    for key, change in zip(
+        events.column("id").to_pylist(), events.column("change").to_pylist(), strict=True
+    ):
+        sums[key] = sums.get(key, 0) + change
+        if sums[key] < 0:
+            begun_before.add(key)
+    keep = [sums[key] != 0 or key in begun_before for key in events.column("id").to_pylist()]
+    return events if all(keep) else events.filter(pa.array(keep))

@@ -14,11 +14,12 @@ from tradelake.etl.intake import Intake
 from tradelake.etl.judge import judge
 from tradelake.etl.lake import Lake, Moment
 from tradelake.etl.landing import landing_object
-from tradelake.etl.quarantine import Refused
+from tradelake.etl.quarantine import Refused, open_origins
 from tradelake.etl.rules import Rules
 from tradelake.etl.schema import (
     PROCESSED_SCHEMA,
     PROCESSED_SPEC,
+    QUARANTINE,
     STATISTICS_SCHEMA,
     STATISTICS_SPEC,
 )
@@ -62,7 +63,7 @@ def verify(lake: Lake, connection: duckdb.DuckDBPyConnection, rules: Rules) -> V
         *(_check_files(statistics) if statistics else ()),
     ]
     if not differences:  # a damaged file can't be compared
-        waiting = set(lake.open_entries(state).column("id").to_pylist())
+        waiting = open_origins(lake.side_log(QUARANTINE, state).read())
         differences += _refold(lake, connection, rules, keys, waiting)
         differences += _compare(connection, processed, PROCESSED_SPEC, _COMPARED, "refolded")
         differences += _check_statistics(connection, moment)
@@ -127,10 +128,9 @@ def _refold(
     waiting: set[str],
 ) -> Iterator[str]:
     """Makes `refolded`: the rows that all records taken mean: of each key the newest."""
-    _judge(connection, rules, Intake())
+    _judge(connection, rules, Intake(), waiting)
     columns = ", ".join(PROCESSED_SCHEMA.names)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE everything AS SELECT {columns} FROM records")
-    connection.register("waiting", pa.table({"id": pa.array(sorted(waiting), pa.string())}))
     objects, exhausted, limits = iter(keys), False, Limits()
     while not exhausted:
         intake = Intake()
@@ -144,8 +144,8 @@ def _refold(
                 break
         else:
             exhausted = True
-        for refused in _judge(connection, rules, intake):
-            if refused.id not in waiting:
+        for refused in _judge(connection, rules, intake, waiting):
+            if refused.origin not in waiting:
                 yield f"{refused.origin} can't be used ({refused.reason}), yet is not in quarantine"
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE refolded AS
@@ -156,7 +156,9 @@ def _refold(
     )
 
 
-def _judge(connection: duckdb.DuckDBPyConnection, rules: Rules, intake: Intake) -> list[Refused]:
+def _judge(
+    connection: duckdb.DuckDBPyConnection, rules: Rules, intake: Intake, waiting: set[str]
+) -> list[Refused]:
     """Judges the lines and adds the usable ones to `everything`, where that is there already.
 
     A record that waits in quarantine is left out, also where the rules would take it by now.
@@ -165,19 +167,17 @@ def _judge(connection: duckdb.DuckDBPyConnection, rules: Rules, intake: Intake) 
     judge(connection, rules, 0)
     rejected = connection.execute("SELECT rid, reason, detail FROM rejected").fetchall()
     if intake.received:
+        connection.register("held", pa.table({"rid": pa.array(intake.rids(waiting), pa.int64())}))
         connection.execute(
             f"""INSERT INTO everything SELECT {", ".join(PROCESSED_SCHEMA.names)} FROM records
-            WHERE rid NOT IN (SELECT rid FROM lines JOIN waiting ON id = {_ID})"""
+            WHERE rid NOT IN (SELECT rid FROM held)"""
         )
+        connection.unregister("held")
     connection.unregister("lines")
     found = intake.find(rid for rid, _, _ in rejected)
     return intake.refused + [
         Refused(Reason(reason), detail, *found[rid]) for rid, reason, detail in rejected
     ]
-
-
-_ID = "substr(sha256('\\x00'::BLOB || encode(rtrim(line, chr(13) || chr(10)))), 1, 16)"
-"""`Refused.id` of a line, in SQL."""
 
 
 def _compare(
