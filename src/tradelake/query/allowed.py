@@ -1,6 +1,7 @@
 """The parts of SQL that are let through, by sqlglot's names. What is not here is refused by name.
 
-Each function here gives Trino's value on DuckDB, as it is or as `translate.py` rewrites it.
+Functions called by name are in `functions.py`. Each gives Trino's value on DuckDB, as it is or as
+`calls.py` rewrites it.
 Deny-lists age badly: every release of an engine brings functions that read files.
 """
 
@@ -17,33 +18,17 @@ STRUCTURE = _words(
     and or not eq neq nullsafeeq nullsafeneq gt gte lt lte add sub mul div mod neg
     between in is like escape exists any all case if cast trycast datatype datatypeparam
     interval var dpipe concat bracket array lambda attimezone limitoptions
-    jsonpath jsonpathroot jsonpathkey jsonpathsubscript
     window windowspec filter withingroup groupingsets cube rollup grouping dot
     """
 )
 
-FUNCTIONS = _words(
-    """
-    count sum avg min max countif approxdistinct argmax argmin arrayagg stddev stddevpop stddevsamp
-    variance variancepop corr covarpop covarsamp logicaland logicalor anyvalue approxquantile
-    groupconcat
-    rownumber rank denserank ntile lag lead firstvalue lastvalue percentrank cumedist nthvalue
-    coalesce nullif greatest least
-    lower upper length substring trim strposition replace split startswith pad
-    regexplike regexpextract regexpreplace chr
-    abs ceil floor round sqrt cbrt exp ln log pow sign pi rand
-    currenttimestamp currentdate timestamptrunc datetrunc datediff dateadd extract
-    year month day hour minute second dayofweekiso weekofyear quarter date
-    timetostr strtotime fromiso8601timestamp fromiso8601date unixtotime timetounix
-    arraysize arraycontains arraytostring transform arrayfilter generateseries arraymax arraymin
-    arraydistinct jsonextract jsonextractscalar parsejson
-    """
-)
+FUNCTIONS = _words("avg trim substring strposition extract currenttimestamp currentdate")
+"""Functions that are nodes of their own; the rest are names, in `functions.py`."""
 
 TYPES = _words(
     """
-    BOOLEAN TINYINT SMALLINT INT BIGINT FLOAT DOUBLE DECIMAL VARCHAR CHAR TEXT DATE TIME
-    TIMESTAMP TIMESTAMPTZ JSON ARRAY
+    BOOLEAN TINYINT SMALLINT INT BIGINT FLOAT DOUBLE DECIMAL VARCHAR TEXT DATE
+    TIMESTAMP TIMESTAMPTZ ARRAY
     """
 )
 
@@ -56,7 +41,6 @@ ENGINE_WORDS = _words(
 """Names that DuckDB answers by itself where no column has them: the process's, not the lake's."""
 
 WRITTEN_AS = {
-    "anonymous": "",
     "version": "FOR TIMESTAMP/VERSION AS OF (use --as-of)",
     "into": "INTO",
     "lock": "FOR UPDATE",

@@ -12,6 +12,9 @@ from collections.abc import Callable
 import sqlglot
 from sqlglot import exp
 
+from tradelake.errors import QueryError
+from tradelake.query.macros import fail
+
 TypeOf = Callable[[exp.Expression, exp.Select], str | None]
 """Asks the engine for an expression's DuckDB type within a SELECT; None where it can't tell."""
 
@@ -19,6 +22,9 @@ MACROS = (
     "CREATE MACRO _tl_unscaled(x) AS CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT)",
     "CREATE MACRO _tl_round_div(a, b) AS CASE WHEN (a < 0) <> (b < 0) THEN -1 ELSE 1 END"
     " * ((2 * abs(a) + abs(b)) // (2 * abs(b)))",
+    "CREATE MACRO _tl_not_decimal(x) AS CASE WHEN typeof(x) LIKE 'DECIMAL(%' THEN "
+    + fail("division of decimals is not supported within a lambda or where types are unknown")
+    + " ELSE 0::TINYINT END",
 )
 """What the rewritten queries call. Through text, since x * 10^s would leave DECIMAL(38)."""
 
@@ -54,6 +60,9 @@ def _multiply(node: exp.Mul, select: exp.Select, type_of: TypeOf) -> None:
 
 
 def _divide(node: exp.Div, select: exp.Select, type_of: TypeOf) -> None:
+    if any(type_of(side, select) is None for side in (node.this, node.expression)):
+        node.replace(fill("_tl_not_decimal(a) + _tl_not_decimal(b) + (a / b)", **_sides(node)))
+        return
     if (shapes := _shapes(node, select, type_of)) is None:
         return
     (p1, s1), (_, s2) = shapes
@@ -62,6 +71,10 @@ def _divide(node: exp.Div, select: exp.Select, type_of: TypeOf) -> None:
     up = 10 ** (s2 + scale - s1)
     quotient = f"_tl_round_div(_tl_unscaled(a) * CAST('{up}' AS HUGEINT), _tl_unscaled(b))"
     node.replace(_build(quotient, precision, scale, a=node.this, b=node.expression))
+
+
+def _sides(node: exp.Binary) -> dict[str, exp.Expression]:
+    return {"a": node.this, "b": node.expression}
 
 
 def _shapes(
@@ -79,6 +92,8 @@ def _average(node: exp.Avg, select: exp.Select, type_of: TypeOf) -> None:
     operand = node.this
     inner = operand.expressions[0] if isinstance(operand, exp.Distinct) else operand
     name = type_of(inner, select)
+    if name is None:
+        raise QueryError("the type of what avg averages can't be told here; cast it in a WITH")
     shape = _shape(name) if name and name.startswith("DECIMAL") else None
     if shape is None:
         return

@@ -123,6 +123,8 @@ def _result(run: Run, names: list[str], close: Callable[[], None]) -> Result:
     fields = []
     for place, field in enumerate(found):
         kind = field.type
+        if pa.types.is_interval(kind) or pa.types.is_duration(kind):
+            raise QueryError("a result column of type interval is not supported; use date_diff")
         if place < len(run.types) and run.types[place] == "HUGEINT":
             kind = pa.int64()  # DuckDB sums integers into 128 bits; Trino's sum is a bigint
         elif pa.types.is_timestamp(kind):

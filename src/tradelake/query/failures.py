@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import duckdb
 
 from tradelake.errors import QueryError
+from tradelake.query.macros import FAILURE
 
 _COLUMN = re.compile(
     r'column named "([^"]+)"|[Cc]olumn "([^"]+)"|column with name "?([^"\s]+)"? (?:does|not)'
@@ -16,6 +17,8 @@ _COLUMN = re.compile(
 def query_error(error: Exception, columns: Iterable[str], memory_limit: str) -> QueryError:
     """The QueryError for what DuckDB raised; columns are those of the tables asked."""
     text = str(error)
+    if match := re.search(rf"{FAILURE}(.*?)' to ", text, re.DOTALL):
+        return QueryError(match[1])
     if isinstance(error, duckdb.OutOfMemoryException | MemoryError):
         return QueryError(
             f"the query needs more memory than memory_limit ({memory_limit}); "

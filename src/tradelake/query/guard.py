@@ -11,6 +11,7 @@ from sqlglot import exp
 from tradelake.errors import QueryError
 from tradelake.query import allowed
 from tradelake.query.catalog import DATABASE
+from tradelake.query.functions import FUNCTIONS
 
 AWS_CATALOG = "awsdatacatalog"
 """The name Athena gives the Glue catalog; people paste it along."""
@@ -41,19 +42,30 @@ def _check_kind(node: exp.Expression) -> None:
     kind = node.key
     if kind in allowed.STRUCTURE or kind in allowed.FUNCTIONS:
         return
-    if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc):
-        raise QueryError(f"the function {_clip(str(node.name).lower())} is not available")
+    if isinstance(node, exp.Anonymous):
+        _check_call(node)
+        return
     if known := allowed.WRITTEN_AS.get(kind):
-        raise QueryError(f"{known} is not available")
+        raise QueryError(f"{known} is not supported")
     if isinstance(node, exp.Func):
-        raise QueryError(f"the function {node.sql_name().lower()} is not available")
-    raise QueryError(f"{kind.upper()} is not available in queries")
+        raise QueryError(f"the function {node.sql_name().lower()} is not supported")
+    raise QueryError(f"{kind.upper()} is not supported in queries")
+
+
+def _check_call(node: exp.Anonymous) -> None:
+    name = str(node.name).lower()
+    function = FUNCTIONS.get(name)
+    if function is None or not isinstance(node.this, str):
+        raise QueryError(f"the function {_clip(name)} is not supported")
+    count = len(node.expressions)
+    if not function.least <= count <= function.most:
+        raise QueryError(f"the function {name} is not supported with {count} arguments")
 
 
 def _check_type(node: exp.DataType) -> None:
     name = node.this.name if isinstance(node.this, exp.DataType.Type) else str(node.this)
     if name not in allowed.TYPES:
-        raise QueryError(f"the type {_clip(name.lower())} is not available")
+        raise QueryError(f"the type {_clip(name.lower())} is not supported")
     if name == "DECIMAL" and not node.expressions:
         # Trino reads decimal(38,0) in a cast and the literal's own digits in decimal '1.5'.
         raise QueryError("write decimal with precision and scale, for example decimal(18,8)")
@@ -61,7 +73,7 @@ def _check_type(node: exp.DataType) -> None:
 
 def _check_column(node: exp.Column) -> None:
     if not node.table and node.name.lower() in allowed.ENGINE_WORDS:
-        raise QueryError(f"{node.name.lower()} is not available")
+        raise QueryError(f"{node.name.lower()} is not supported")
     if node.args.get("db"):
         _check_database(node)
         node.set("db", None)
@@ -72,7 +84,7 @@ def _tie(table: exp.Table, tables: Collection[str]) -> str | None:
     """Makes a table's name the catalog's own; None for a WITH name."""
     if not isinstance(table.this, exp.Identifier):
         called = getattr(table.this, "name", "") or table.this.key
-        raise QueryError(f"the table function {_clip(str(called).lower())} is not available")
+        raise QueryError(f"the table function {_clip(str(called).lower())} is not supported")
     name: str = table.name.lower()
     if not table.args.get("db") and name in _visible_with_names(table):
         return None

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 import duckdb
 from sqlglot import exp
 
+from tradelake.query import casts, decimals, macros
 from tradelake.query.catalog import DATABASE, Column, Kind, TableSource
-from tradelake.query.decimals import MACROS
 
 _SETTINGS = (
     "SET python_enable_replacements=false",  # no reading of the caller's own variables
@@ -37,7 +37,7 @@ def open_sandbox(
         connection.execute(f"SET memory_limit={_text(memory_limit)}")
         if threads:
             connection.execute(f"SET threads={threads:d}")
-        for macro in MACROS:
+        for macro in (*decimals.MACROS, *casts.MACROS, *macros.MACROS):
             connection.execute(macro)
         connection.execute(f"CREATE SCHEMA {DATABASE}")
         paths: list[str] = []

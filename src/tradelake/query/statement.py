@@ -15,8 +15,9 @@ from sqlglot.tokens import Token, TokenType
 
 from tradelake.errors import QueryError
 from tradelake.query.catalog import DATABASE
+from tradelake.query.dialect import Athena
 
-DIALECT = "trino"
+DIALECT = Athena
 MAX_BYTES = 262_144
 """Athena's own limit on a query's text."""
 
