@@ -29,3 +29,15 @@ def test_an_expression_has_trino_s_value(engine: Engine, expression: str, text: 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_every_function_has_a_test(name: str) -> None:
     assert re.search(rf"(?<![a-z_]){name}\s*\(", DATA), name
+
+
+def test_the_page_lists_every_function_with_its_arguments_and_no_other() -> None:
+    page = (HERE.parents[1] / "docs" / "sql.md").read_text("utf-8")
+    section = page.split("\n## Functions\n")[1].split("\n## ")[0]
+    listed = re.findall(r"^\| `(\w+)` \| ([\d+-]+) \|", section, re.MULTILINE)
+    assert [name for name, _ in listed] == list(FUNCTIONS)
+    for name, count in listed:
+        least, _, most = count.rstrip("+").partition("-")
+        assert FUNCTIONS[name].least == int(least)
+        assert (FUNCTIONS[name].most > 100) == count.endswith("+")
+        assert count.endswith("+") or FUNCTIONS[name].most == int(most or least)
