@@ -44,8 +44,6 @@ def test_our_own_objects_are_kept_as_ranges_that_grow_together() -> None:
     assert checkpoint.has(own(1, 20)), "merged objects hold nothing new"
     assert not checkpoint.has(own(20, 21))
     assert not checkpoint.has(own(21, 30))
-    assert checkpoint.last_position("trades", "00c0ffee") == 20
-    assert checkpoint.last_position("trades", "other") == 0
 
 
 def test_positions_of_another_delivery_are_other_positions() -> None:

@@ -51,9 +51,8 @@ class Checkpoint:
         """The checkpoint after these too.
 
         pending: objects known and still to be taken; the watermark never passes their folders.
-        delivered: by `<stream>/<delivery>`, the position up to which all objects are made. What of
-        it is not pending was taken, so the gaps close that a stretch without errors (or without
-        anything else) leaves under one of the two roots.
+        delivered: by `<stream>/<delivery>`, the position up to which all objects are made. Before
+        the first one pending, a stretch taken under one root has nothing left under the other.
         """
         ranges = {source: list(stretches) for source, stretches in self.ranges.items()}
         names = {hour: set(keys) for hour, keys in self.names.items()}
@@ -63,9 +62,8 @@ class Checkpoint:
                 ranges.setdefault(own[0], []).append(own[1])
             else:
                 names[landed.hour].add(landed.key)
-        for source, position in _settled(pending, delivered).items():
-            for root in (LANDING, ERRORS):
-                ranges.setdefault(f"{root}/{source}", []).append((1, position))
+        for source, position in _before_pending(pending, delivered).items():
+            _close_gaps(ranges, source, position)
         watermark = self.watermark
         if len(names) > HOUR_FOLDERS:
             oldest_pending = min((landed.hour for landed in pending), default="9")
@@ -75,11 +73,6 @@ class Checkpoint:
             {source: _joined(stretches) for source, stretches in ranges.items()},
             {hour: frozenset(keys) for hour, keys in names.items() if hour >= watermark},
         )
-
-    def last_position(self, stream: str, delivery_id: str) -> int:
-        """The last position of our own stream up to which nothing is missing; 0 for none."""
-        stretches = self.ranges.get(f"landing/{stream}/{delivery_id}", ())
-        return stretches[0][1] if stretches else 0
 
     def as_json(self) -> dict[str, Any]:
         """For the commit's metadata."""
@@ -102,15 +95,30 @@ class Checkpoint:
         )
 
 
-def _settled(pending: Sequence[LandingObject], delivered: Mapping[str, int]) -> dict[str, int]:
-    """By `<stream>/<delivery>`, the last position before the first one pending; none where 0."""
-    settled = dict(delivered)
+def _before_pending(
+    pending: Sequence[LandingObject], delivered: Mapping[str, int]
+) -> dict[str, int]:
+    """By `<stream>/<delivery>`, the last position delivered before the first one pending."""
+    before = dict(delivered)
     for landed in pending:
         if own := _own_range(landed):
             source = own[0].split("/", 1)[1]
-            if source in settled:
-                settled[source] = min(settled[source], own[1][0] - 1)
-    return {source: position for source, position in settled.items() if position > 0}
+            if source in before:
+                before[source] = min(before[source], own[1][0] - 1)
+    return before
+
+
+def _close_gaps(ranges: dict[str, list[Range]], source: str, position: int) -> None:
+    """Counts as taken under both roots what was taken under either, up to a position.
+
+    Only so far as one stretch follows on the other: a position of which there is no object at all
+    was not taken, it is missing, and may still turn up.
+    """
+    either = [*ranges.get(f"{LANDING}/{source}", ()), *ranges.get(f"{ERRORS}/{source}", ())]
+    for first, last in _joined(either):
+        if first <= position:
+            for root in (LANDING, ERRORS):
+                ranges.setdefault(f"{root}/{source}", []).append((first, min(last, position)))
 
 
 def _own_range(landed: LandingObject) -> tuple[str, Range] | None:

@@ -11,10 +11,19 @@ import numpy as np
 import pyarrow as pa
 
 from tradelake.delivery.transform import landing_line
-from tradelake.etl.landing import LandingObject, Lines, Unreadable, read_object, split_lines
+from tradelake.etl.landing import ERRORS, LandingObject, Lines, Unreadable, read_object, split_lines
 from tradelake.etl.quarantine import RAW_LIMIT, Refused
 from tradelake.storage import Storage
 from tradelake.trade import Reason, Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Lines of one object. original: of a line made from a change record, the record's bytes."""
+
+    key: str
+    lines: Lines
+    original: bytes | None = None
 
 
 @dataclass
@@ -22,41 +31,36 @@ class Intake:
     """What a batch received.
 
     lines: `rid` BIGINT counted from 0 and `line` large_string; refused: records that are none.
+    line_count: lines that go on to be judged. size: length of their text in bytes.
     """
 
     refused: list[Refused] = field(default_factory=list)
-    _pieces: list[tuple[str, Lines]] = field(default_factory=list)
+    line_count: int = 0
+    size: int = 0
+    _pieces: list[_Piece] = field(default_factory=list)
 
     @property
     def received(self) -> int:
         """Lines and unreadable objects."""
         return self.line_count + len(self.refused)
 
-    @property
-    def line_count(self) -> int:
-        """Lines that go on to be judged."""
-        return sum(len(lines.text) for _, lines in self._pieces)
-
-    @property
-    def size(self) -> int:
-        """Length of the text taken in."""
-        return sum(lines.text.nbytes for _, lines in self._pieces)
-
     def lines(self) -> pa.Table:
         """The lines with their numbers in this batch, ready for `judge`."""
-        texts = pa.chunked_array([lines.text for _, lines in self._pieces], pa.large_string())
+        texts = pa.chunked_array([piece.lines.text for piece in self._pieces], pa.large_string())
         return pa.table({"rid": pa.array(np.arange(len(texts)), pa.int64()), "line": texts})
 
     def find(self, rids: Iterable[int]) -> dict[int, tuple[str, bytes]]:
         """Origin (`key:line`) and bytes of lines by their number in this batch."""
-        starts = np.cumsum([0] + [len(lines.text) for _, lines in self._pieces])
+        starts = np.cumsum([0] + [len(piece.lines.text) for piece in self._pieces])
         found = {}
         for rid in rids:
-            piece = int(np.searchsorted(starts, rid, side="right")) - 1
-            key, lines = self._pieces[piece]
-            at = int(rid - starts[piece])
-            text = lines.text[at].as_py().encode("utf-8")
-            found[rid] = (f"{key}:{lines.numbers[at].as_py()}", text.rstrip(b"\r\n"))
+            number = int(np.searchsorted(starts, rid, side="right")) - 1
+            piece = self._pieces[number]
+            at = int(rid - starts[number])
+            raw = piece.original
+            if raw is None:
+                raw = piece.lines.text[at].as_py().encode("utf-8").rstrip(b"\r\n")
+            found[rid] = (f"{piece.key}:{piece.lines.numbers[at].as_py()}", raw)
         return found
 
     def rids(self, origins: Set[str]) -> list[int]:
@@ -67,11 +71,11 @@ class Intake:
             if number.isdigit():
                 by_key.setdefault(key, []).append(int(number))
         found, start = [], 0
-        for key, lines in self._pieces:
-            if wanted := by_key.get(key):
-                hits = np.isin(lines.numbers.to_numpy(), wanted)
+        for piece in self._pieces:
+            if wanted := by_key.get(piece.key):
+                hits = np.isin(piece.lines.numbers.to_numpy(), wanted)
                 found += (np.flatnonzero(hits) + start).tolist()
-            start += len(lines.text)
+            start += len(piece.lines.text)
         return found
 
     def take_object(
@@ -99,12 +103,12 @@ class Intake:
     def take_raw(self, refused: Refused) -> None:
         """Takes a quarantined record in again: a landed line, or a raw change record."""
         key, _, number = refused.origin.rpartition(":")
-        if key.startswith("landing-errors/") and not _is_landed(refused.raw):
+        if key.startswith(f"{ERRORS}/"):
             self._take_change_record(key, int(number), refused.raw)
         else:
             self._take_lines(key, _one_line(refused.raw, int(number)))
 
-    def _take_lines(self, key: str, lines: Lines) -> None:
+    def _take_lines(self, key: str, lines: Lines, original: bytes | None = None) -> None:
         try:
             text = lines.text.cast(pa.large_string())
         except pa.ArrowInvalid:  # some line is not UTF-8: only now is each looked at
@@ -119,7 +123,9 @@ class Intake:
             text = lines.text.filter(mask).cast(pa.large_string())
             lines = Lines(text, lines.numbers.filter(mask))
         if len(text):
-            self._pieces.append((key, Lines(text, lines.numbers)))
+            self._pieces.append(_Piece(key, Lines(text, lines.numbers), original))
+            self.line_count += len(text)
+            self.size += text.nbytes
 
     def _take_error_lines(self, key: str, lines: Lines) -> None:
         for line, number in zip(lines.text.to_pylist(), lines.numbers.to_pylist(), strict=True):
@@ -138,13 +144,16 @@ class Intake:
             self._take_change_record(key, number, raw)
 
     def _take_change_record(self, key: str, number: int, raw: bytes) -> None:
-        """A record that failed on its way is tried again: it may be the transform that failed."""
+        """A record that failed on its way is tried again: it may be the transform that failed.
+
+        Should the rules refuse it then, it is kept as the change record that came in.
+        """
         try:
             line = landing_line(raw)
         except Rejected as rejected:
             self.refused.append(Refused(rejected.reason, rejected.detail, f"{key}:{number}", raw))
             return
-        self._take_lines(key, _one_line(line, number))
+        self._take_lines(key, _one_line(line, number), raw)
 
 
 class ReadAhead:
@@ -152,7 +161,7 @@ class ReadAhead:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._pool = ThreadPoolExecutor(_AHEAD, "read-ahead")
+        self._pool = ThreadPoolExecutor(READ_AHEAD, "read-ahead")
         self._reading: dict[LandingObject, Future[bytes]] = {}
 
     def get(self, landed: LandingObject) -> bytes:
@@ -162,7 +171,7 @@ class ReadAhead:
 
     def begin(self, coming: Sequence[LandingObject]) -> None:
         """These come next: begins with the first of them."""
-        for landed in coming[:_AHEAD]:
+        for landed in coming[:READ_AHEAD]:
             if landed not in self._reading:
                 self._reading[landed] = self._pool.submit(read_object, self._storage, landed)
 
@@ -171,7 +180,7 @@ class ReadAhead:
         self._pool.shutdown(cancel_futures=True)
 
 
-_AHEAD = 2
+READ_AHEAD = 2
 """Objects in memory before their turn; with more, a batch's memory is no longer its own."""
 
 
@@ -185,11 +194,3 @@ def _is_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _is_landed(raw: bytes) -> bool:
-    """Whether it is a landed line: an error object's record may have become one since."""
-    try:
-        return "change_order" in json.loads(raw)
-    except (ValueError, TypeError, RecursionError):
-        return False

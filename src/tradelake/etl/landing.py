@@ -4,7 +4,6 @@ landing/<stream>/YYYY/MM/DD/HH/*.gz                            records
 landing-errors/<stream>/processing-failed/YYYY/MM/DD/HH/*      what the transform could not use
 """
 
-import gzip
 import re
 import zlib
 from collections.abc import Iterator
@@ -17,6 +16,10 @@ from tradelake.storage import Storage
 
 LANDING = "landing"
 ERRORS = "landing-errors"
+LARGEST_OBJECT = 512 << 20
+"""Bytes of text in one object: four times the largest buffer Firehose has. A small file that
+unpacks to more is refused before it fills the memory."""
+
 _GZIP_MAGIC = b"\x1f\x8b"
 
 _HOUR = r"(?P<hour>[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2})"
@@ -40,9 +43,20 @@ class LandingObject:
 
 
 def landing_object(key: str) -> LandingObject | None:
-    """The object of a key, or None where the key has no place in the landing zone's layout."""
-    match = _KEY.fullmatch(key)
+    """The object of a key, or None where the key has no place in the landing zone's layout.
+
+    That is so, too, for a name that is not UTF-8: no ledger could tell of it.
+    """
+    match = _KEY.fullmatch(key) if _is_text(key) else None
     return LandingObject(match["hour"] or match["error_hour"], key) if match else None
+
+
+def _is_text(key: str) -> bool:
+    try:
+        key.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def list_objects(storage: Storage, since_hour: str = "") -> list[LandingObject]:
@@ -91,9 +105,25 @@ def read_object(storage: Storage, landed: LandingObject) -> bytes:
     if landed.is_error and not raw.startswith(_GZIP_MAGIC):
         return raw  # Firehose may be set to leave error objects uncompressed
     try:
-        return gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
+        return _decompress(raw)
+    except (EOFError, zlib.error) as error:
         raise Unreadable(f"gzip: {error}", raw) from None
+
+
+def _decompress(raw: bytes) -> bytes:
+    """All members of a gzip file; like gzip.decompress, but for a bound on what comes out."""
+    parts: list[bytes] = []
+    left = LARGEST_OBJECT
+    while raw:
+        member = zlib.decompressobj(wbits=31)
+        parts.append(member.decompress(raw, left))
+        left -= len(parts[-1])
+        if not member.eof:
+            if left <= 0:
+                raise EOFError(f"it unpacks to more than {LARGEST_OBJECT >> 20} MB")
+            raise EOFError("it is cut short")
+        raw = member.unused_data.lstrip(b"\0")  # tapes and some writers pad with zeros
+    return b"".join(parts) if len(parts) > 1 else parts[0]
 
 
 @dataclass(frozen=True, slots=True)

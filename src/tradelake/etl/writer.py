@@ -13,7 +13,7 @@ from tradelake.clock import Clock
 from tradelake.etl import fold, statistics
 from tradelake.etl.engine import fetch
 from tradelake.etl.freshness import histogram
-from tradelake.etl.intake import Intake, ReadAhead
+from tradelake.etl.intake import READ_AHEAD, Intake, ReadAhead
 from tradelake.etl.judge import judge
 from tradelake.etl.lake import Lake
 from tradelake.etl.landing import LandingObject, landing_object
@@ -132,12 +132,12 @@ class LakeWriter:
         """
         intake, taken = Intake(), 0
         for landed in pending:
-            self._ahead.begin(pending[taken:])
+            self._ahead.begin(pending[taken : taken + READ_AHEAD])
             intake.take_object(self._lake.storage, landed, self._ahead)
             taken += 1
             if intake.received >= self._limits.records or intake.size >= self._limits.bytes:
                 break
-        self._ahead.begin(pending[taken:])
+        self._ahead.begin(pending[taken : taken + READ_AHEAD])
         checkpoint = self.state.checkpoint.with_taken(
             pending[:taken], pending[taken:], delivered or {}
         )
