@@ -48,6 +48,18 @@ def test_as_of_and_since_reach_the_catalog(catalog: Catalog) -> None:
     assert catalog.asked == [("20251122200000000", "20251122190000000")]  # type: ignore[attr-defined]
 
 
+def test_a_query_names_its_own_moment(catalog: Catalog) -> None:
+    sql = (
+        "with t as (select * from processed_crypto_txn for timestamp as of "
+        "timestamp '2025-11-22 20:00:00.5 UTC') select count(*) from t"
+    )
+    with Engine(catalog) as engine:
+        engine.execute(sql).table()
+    assert catalog.asked == [("20251122200000500", None)]  # type: ignore[attr-defined]
+    with pytest.raises(QueryError, match="neither with --as-of"):
+        Engine(catalog, as_of="20251122200000000").execute(sql)
+
+
 def test_since_shows_only_rows_committed_after_it(catalog: Catalog) -> None:
     engine = Engine(catalog, since="20251122200000000")
     found = engine.execute("select transaction_id from processed_crypto_txn").table()

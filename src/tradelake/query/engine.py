@@ -13,7 +13,9 @@ from tradelake.query import show
 from tradelake.query.catalog import Catalog, TableSource
 from tradelake.query.failures import query_error
 from tradelake.query.guard import check
+from tradelake.query.information import TABLES, information, view_name
 from tradelake.query.limits import TIME_LIMIT, Limits
+from tradelake.query.moment import check_moment, take_moment
 from tradelake.query.result import Result
 from tradelake.query.run import Run
 from tradelake.query.sandbox import open_sandbox
@@ -53,11 +55,20 @@ class Engine:
             QueryError: the text is no query, asks for what it may not, or fails.
         """
         statement = parse(sql)
-        tables = self._catalog.load(as_of=self._as_of, since=self._since)
+        moment = take_moment(statement.tree) if statement.tree is not None else None
+        if moment is not None and (self._as_of or self._since):
+            raise QueryError("FOR TIMESTAMP AS OF goes neither with --as-of nor with --since")
+        tables = self._catalog.load(as_of=moment or self._as_of, since=self._since)
         if statement.tree is None:
             return show.answer(statement, tables)
         used = check(statement.tree, tables)
-        return self._run(statement, {name: tables[name] for name in sorted(used)})
+        if moment is not None:
+            check_moment(statement.tree)
+        sources = {name: tables[name] for name in sorted(used) if name in tables}
+        for name in TABLES:
+            if view_name(name) in used:
+                sources[view_name(name)] = information(name, tables)
+        return self._run(statement, sources)
 
     def _run(self, statement: Statement, sources: Mapping[str, TableSource]) -> Result:
         columns = [column.name for source in sources.values() for column in source.columns]

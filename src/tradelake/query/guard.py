@@ -12,13 +12,11 @@ from tradelake.errors import QueryError
 from tradelake.query import allowed
 from tradelake.query.catalog import DATABASE
 from tradelake.query.functions import FUNCTIONS
-
-AWS_CATALOG = "awsdatacatalog"
-"""The name Athena gives the Glue catalog; people paste it along."""
+from tradelake.query.information import AWS_CATALOG, SCHEMA, TABLES, view_name
 
 
 def check(tree: exp.Expression, tables: Collection[str]) -> set[str]:
-    """Checks a query and ties its table names to the catalog's; returns the tables it reads.
+    """Checks a query and ties its table names to views; returns the views it reads.
 
     Raises:
         QueryError: a function, construct, type or table that is not let through, by its name.
@@ -75,7 +73,8 @@ def _check_column(node: exp.Column) -> None:
     if not node.table and node.name.lower() in allowed.ENGINE_WORDS:
         raise QueryError(f"{node.name.lower()} is not supported")
     if node.args.get("db"):
-        _check_database(node)
+        if node.text("db").lower() != SCHEMA:
+            _check_database(node)
         node.set("db", None)
         node.set("catalog", None)
 
@@ -88,6 +87,9 @@ def _tie(table: exp.Table, tables: Collection[str]) -> str | None:
     name: str = table.name.lower()
     if not table.args.get("db") and name in _visible_with_names(table):
         return None
+    if table.text("db").lower() == SCHEMA and name in TABLES:
+        _check_catalog(table)
+        return _tied(table, name, view_name(name))
     _check_database(table)
     if name not in tables:
         near = difflib.get_close_matches(name, tables, n=1)
@@ -96,12 +98,16 @@ def _tie(table: exp.Table, tables: Collection[str]) -> str | None:
             f"there is no table {_clip(table.name)!r}{hint} "
             f"(there are: {', '.join(sorted(tables))})"
         )
+    return _tied(table, name, name)
+
+
+def _tied(table: exp.Table, name: str, view: str) -> str:
     if not table.alias:
         table.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
-    table.set("this", exp.to_identifier(name, quoted=True))
+    table.set("this", exp.to_identifier(view, quoted=True))
     table.set("db", exp.to_identifier(DATABASE, quoted=True))
     table.set("catalog", None)
-    return name
+    return view
 
 
 def _check_database(node: exp.Table | exp.Column) -> None:
@@ -109,6 +115,10 @@ def _check_database(node: exp.Table | exp.Column) -> None:
         raise QueryError(
             f"there is no database {_clip(node.text('db'))!r}; the lake's is {DATABASE}"
         )
+    _check_catalog(node)
+
+
+def _check_catalog(node: exp.Table | exp.Column) -> None:
     if node.args.get("catalog") and node.text("catalog").lower() != AWS_CATALOG:
         raise QueryError(f"there is no catalog {_clip(node.text('catalog'))!r}")
 

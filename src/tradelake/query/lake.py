@@ -6,8 +6,8 @@ from functools import partial
 import pyarrow as pa
 
 from tradelake.errors import QueryError, TableError
-from tradelake.etl.lake import Lake, lake_exists
-from tradelake.etl.landing import list_objects
+from tradelake.etl.lake import Lake, Moment, lake_exists
+from tradelake.etl.landing import LANDING
 from tradelake.etl.ledger import ledger_table
 from tradelake.etl.quarantine import ENTRIES_SCHEMA
 from tradelake.etl.schema import (
@@ -98,7 +98,7 @@ class LakeCatalog:
         state = moment.state
         return {
             PROCESSED: partial(_hudi, PROCESSED, PROCESSED_SCHEMA, moment.processed),
-            STATISTICS: partial(_hudi, STATISTICS, STATISTICS_SCHEMA, moment.statistics),
+            STATISTICS: partial(_statistics, moment),
             QUARANTINE: partial(self._quarantine, lake, state),
             LEDGER: partial(self._ledger, lake, state),
             RAW: partial(self._raw, lake, state),
@@ -112,6 +112,7 @@ class LakeCatalog:
         return TableSource(LEDGER, _columns(LEDGER_SCHEMA), files, rows=ledger_table(state.recent))
 
     def _raw(self, lake: Lake, state: LakeState) -> TableSource:
+        """The objects taken by then: of the same moment as the tables, and known to be readable."""
         entries = lake.open_entries(state)
         unreadable = {
             origin
@@ -122,17 +123,23 @@ class LakeCatalog:
             )
             if reason == Reason.UNREADABLE_FILE
         }
+        taken = lake.ledger(state).column("objects").combine_chunks().flatten().to_pylist()
         files = tuple(
-            self._storage.url(landed.key)
-            for landed in list_objects(self._storage)
-            if not landed.is_error and landed.key not in unreadable
+            self._storage.url(key)
+            for key in sorted(set(taken) - unreadable)
+            if key.startswith(f"{LANDING}/")
         )
         return TableSource(RAW, _RAW_COLUMNS, files, Kind.LANDING)
 
 
-def _hudi(name: str, schema: pa.Schema, snapshot: Snapshot | None) -> TableSource:
-    files = snapshot.files if snapshot else ()
-    urls = tuple(snapshot.storage.url(file.path) for file in files if snapshot and file.rows != 0)
+def _statistics(moment: Moment) -> TableSource:
+    if moment.statistics is None:
+        raise QueryError(f"{STATISTICS} as of {moment.processed.instant} is not kept any more")
+    return _hudi(STATISTICS, STATISTICS_SCHEMA, moment.statistics)
+
+
+def _hudi(name: str, schema: pa.Schema, snapshot: Snapshot) -> TableSource:
+    urls = tuple(snapshot.storage.url(file.path) for file in snapshot.files if file.rows != 0)
     return TableSource(name, _columns(schema), urls, commit_time_column=_COMMIT_TIME)
 
 
