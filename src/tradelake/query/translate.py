@@ -21,6 +21,8 @@ def translate(tree: exp.Expression, type_of: TypeOf) -> str:
     Raises:
         QueryError: something that DuckDB would answer otherwise than Trino.
     """
+    if isinstance(tree, exp.Values):
+        tree = exp.select("*").from_(tree.copy())
     _name_unnamed(tree)
     for node in reversed(list(tree.walk(bfs=False))):  # inner ones first: outer ones copy them
         if rewrite := REWRITES.get(type(node)):

@@ -42,7 +42,7 @@ def typed(tree: exp.Expression, type_of: TypeOf) -> None:
 def _known(node: exp.Expression, select: exp.Select, type_of: TypeOf) -> str:
     found = type_of(node, select)
     if found is None:
-        raise QueryError(f"the type of {node.sql('duckdb')[:60]} can't be told here; cast it")
+        raise QueryError(f"the type of {node.sql('duckdb')[:60]} can't be told within a lambda")
     return found
 
 
@@ -61,19 +61,19 @@ def _plus(node: exp.Add | exp.Sub, select: exp.Select, type_of: TypeOf) -> None:
 
 
 def _is_span(node: exp.Expression) -> bool:
+    if isinstance(node, exp.Paren | exp.Neg):
+        return _is_span(node.this)
+    if isinstance(node, exp.Mul | exp.Div):
+        return _is_span(node.this) or _is_span(node.expression)
     if isinstance(node, exp.Anonymous):
         return bool(re.fullmatch(r"(?i)to_(milli)?(second|minute|hour|day|month|year)s", node.name))
-    return isinstance(node, exp.Interval | exp.Func) and (
-        isinstance(node, exp.Interval) or node.key.startswith(("todays", "tohours"))
-    )
+    return isinstance(node, exp.Interval) or node.key in ("todays", "tohours")
 
 
 def _round(node: exp.Anonymous, select: exp.Select, type_of: TypeOf) -> None:
     """Of an integer it is the integer; of a decimal, round(x, n) keeps the scale."""
     value = node.expressions[0]
-    found = type_of(value, select)
-    if found is None:
-        return
+    found = _known(value, select, type_of)
     if found in _INTEGERS and len(node.expressions) == 1:
         node.replace(exp.paren(value.copy()))
     elif len(node.expressions) == 2 and (match := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", found)):
