@@ -1,10 +1,13 @@
 """Time travel, changed rows, streaming, and what is said when a query is wrong."""
 
 import gzip
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tradelake.errors import QueryError
@@ -123,3 +126,28 @@ def test_a_damaged_landing_object_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(QueryError, match=r"x\.gz"):
         Engine(One()).execute("select * from raw").table()  # type: ignore[arg-type]
+
+
+def test_millions_of_rows_stream_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    numbers = pa.table({"a": pa.array(range(500_000))})
+    with pq.ParquetWriter(path, numbers.schema) as writer:
+        for _ in range(6):
+            writer.write_table(numbers, row_group_size=100_000)
+    # A process of its own: the peak of this one is that of all tests before.
+    program = (
+        "import resource, sys\n"
+        "from tradelake.query import Column, Engine, TableSource\n"
+        "class One:\n"
+        "    def load(self, **_):\n"
+        "        return {'x': TableSource('x', (Column('a', 'bigint'),), (sys.argv[1],))}\n"
+        "sql = 'select a, cast(a as varchar), round(a / 3e0, 2) from x'\n"
+        "print(sum(batch.num_rows for batch in Engine(One()).execute(sql).batches()))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
+    )
+    rows, megabytes = map(int, found.stdout.split())
+    assert rows == 3_000_000
+    assert megabytes < 500

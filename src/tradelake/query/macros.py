@@ -29,8 +29,7 @@ def _nulls(a: str) -> str:
 _TEXT = (
     rf"_tl_ltrim(s) AS regexp_replace(s, '^{_SPACE}', '')",
     rf"_tl_rtrim(s) AS regexp_replace(s, '{_SPACE}$', '')",
-    "_tl_reverse(s) AS array_to_string(list_reverse(regexp_extract_all(CAST(s AS VARCHAR), "
-    "'(?s).')), '')",
+    "_tl_reverse(s) AS array_to_string(list_reverse(regexp_extract_all(s, '(?s).')), '')",
     "_tl_concat_ws(s, a) AS CASE WHEN typeof(a) LIKE '%]' THEN "
     + fail_text("concat_ws of an array is not supported; use array_join")
     + " ELSE concat_ws(s, a) END",
