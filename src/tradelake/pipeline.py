@@ -226,6 +226,8 @@ class Pipeline:
             ledger = self.lake.ledger(self._writer.state)
             taken = set(ledger.column("objects").combine_chunks().flatten().to_pylist())
         for landed in list_objects(self._storage, "" if rescan else checkpoint.watermark):
+            if landed.key in self._known or not self._storage.exists(landed.key):
+                continue  # known already, or a folder that is named like an object
             if rescan and landed.hour < checkpoint.watermark:
                 if landed.key not in taken and landed.key not in self._known:
                     self._known.add(landed.key)

@@ -230,7 +230,7 @@ def test_a_home_that_holds_nothing_yet_answers_everything(shell: Shell) -> None:
     assert shell.json("history", "processed_crypto_txn") == []
     assert shell.json("verify")["differences"] == []
     assert shell.rows() == []
-    assert shell("quarantine", "retry").startswith("0 of 0 records")
+    assert shell("quarantine", "retry").startswith("0 of 0 entries")
     assert shell("run", "--once") == "0 received\n"
 
 
@@ -435,8 +435,8 @@ def test_quarantine_json_and_show(shell: Shell, tmp_path: Path) -> None:
     assert shell.json("quarantine", "show", text["id"][:8]) == text
     assert "poison" in shell("quarantine", "show", text["id"])
     assert text["id"] in shell("quarantine", "list")
-    assert shell("quarantine", "retry", text["id"][:8]).startswith("0 of 1 records left")
-    assert shell("quarantine", "retry").startswith("0 of 2 records left")
+    assert shell("quarantine", "retry", text["id"][:8]).startswith("0 of 1 entries left")
+    assert shell("quarantine", "retry").startswith("0 of 2 entries left")
     assert len(shell.rows("select * from crypto.quarantine")) == 2
 
 
@@ -454,7 +454,7 @@ def test_a_mended_object_leaves_the_quarantine_by_retry(shell: Shell) -> None:
     world.storage.put(key, gzip.compress(landed("y") + b"\n"))
     out = shell("quarantine", "retry", entry["id"])
 
-    assert out.startswith("1 of 1 records left the quarantine: ")
+    assert out.startswith("1 of 1 entries left the quarantine: ")
     assert shell.json("quarantine", "list") == []
     assert [row["transaction_id"] for row in shell.rows()] == ["x", "y"]
     assert shell.json("verify")["differences"] == []

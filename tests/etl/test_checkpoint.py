@@ -177,3 +177,24 @@ def test_a_batch_takes_the_first_objects_within_its_limits_and_one_at_least(
     checkpoint = home.writer.state.checkpoint
     assert [checkpoint.has(item) for item in pending] == [True] * limit + [False] * (6 - limit)
     assert set(home.rows()) == {f"t{number}" for number in range(limit)}
+
+
+def test_a_position_without_any_object_is_missing_and_may_still_turn_up() -> None:
+    delivered = {"trades/00c0ffee": 20}
+
+    checkpoint = Checkpoint().with_taken([own(1, 5)])
+    checkpoint = checkpoint.with_taken([own(11, 20)], (), delivered)
+
+    assert not checkpoint.has(own(6, 10))
+    assert list(checkpoint.gaps()) == [("trades/00c0ffee", 6, 10)]
+    checkpoint = checkpoint.with_taken([own(6, 10)], (), delivered)
+    assert list(checkpoint.gaps()) == []
+    assert checkpoint.has(own(6, 10))
+
+
+def test_folders_of_a_wrong_clock_do_not_move_the_watermark() -> None:
+    ahead = [foreign("x", hours_later=1000 + n) for n in range(HOUR_FOLDERS + 2)]
+
+    checkpoint = Checkpoint().with_taken(ahead, this_hour="2025/11/22/12")
+
+    assert checkpoint.watermark == ""

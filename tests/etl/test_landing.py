@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from etl.harness import Home, change, encode, error_line, foreign_key, transform
+from tradelake.etl import landing
 from tradelake.etl.landing import landing_object, list_objects, split_lines
 from tradelake.storage import LocalStorage
 
@@ -168,3 +169,21 @@ def test_error_objects_may_be_uncompressed(home: Home) -> None:
     home.take([home.put(key, error_line(b"poison"), compress=False)])
 
     assert set(home.quarantine()) == {b"poison"}
+
+
+def test_a_small_file_that_unpacks_to_gigabytes_is_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "LARGEST_OBJECT", 1 << 20)
+    storage = LocalStorage(tmp_path, sync=False)
+    key = "landing/trades/2025/11/22/12/bomb.gz"
+    storage.put(key, gzip.compress(bytes(2 << 20)))
+    landed = landing.landing_object(key)
+    assert landed is not None
+
+    with pytest.raises(landing.Unreadable, match="unpacks to more than 1 MB"):
+        landing.read_object(storage, landed)
+
+
+def test_a_name_that_is_no_text_has_no_place_in_the_landing_zone() -> None:
+    assert landing.landing_object("landing/trades/2025/11/22/12/\udcff.gz") is None

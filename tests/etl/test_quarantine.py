@@ -256,3 +256,25 @@ def test_events_of_a_closed_entry_may_be_dropped_and_others_not() -> None:
     everything = pa.concat_tables([old, condensed(new)])
     assert open_entries(everything).column("raw").to_pylist() == [b"b"]
     assert open_entries(pa.concat_tables([old, new])) == open_entries(everything)
+
+
+def test_poison_that_looks_like_a_landed_line_stays_poison(home: Home) -> None:
+    """It came as a change record and is judged as one, however often it is tried."""
+    [line] = transform([encode(change("evil", "e1"))])
+    assert line is not None
+    home.fold(line.rstrip())
+    assert [entry.reason for entry in home.quarantine().values()] == ["not_a_change_record"]
+
+    assert home.writer.retry() == []
+
+    assert home.rows() == {}
+    _assert_verified(home)
+
+
+def test_a_record_that_failed_on_its_way_is_kept_as_it_came(home: Home) -> None:
+    """Where the rules refuse what the transform can read by now, the change record is kept."""
+    raw = encode(change("t1", "e1", price="-1"))
+    home.take([home.put(foreign_key("failed", errors=True), error_line(raw))])
+
+    assert list(home.quarantine()) == [raw]
+    assert home.writer.retry() == []

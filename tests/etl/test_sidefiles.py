@@ -109,7 +109,7 @@ def _tombstones(connection: duckdb.DuckDBPyConnection, folder: Path) -> Tombston
 
 def _bury(tombstones: Tombstones, instant: str, **orders: str) -> None:
     rows = _buried(instant, **orders)
-    tombstones.take_over(tombstones.appended(rows, instant), rows)
+    tombstones.take_over(tombstones.appended(rows, instant))
 
 
 def test_tombstones_give_the_newest_order_of_the_keys_that_have_one(

@@ -91,9 +91,9 @@ def retry(
         with Pipeline(Home(settings.home).require(), settings) as pipeline:
             for batch in pipeline.retry(wanted or None):
                 counts += batch.row.counts
-    print(
-        f"{-counts.quarantined:,} of {len(wanted or found):,} records left the quarantine: ", end=""
-    )
+    asked = set(wanted or (entry.id for entry in found))
+    left = len(asked - {entry.id for entry in _entries(shell)})
+    print(f"{left:,} of {len(asked):,} entries left the quarantine: ", end="")
     print(summary(counts) if counts != Counts() else "nothing could be used yet")
 
 

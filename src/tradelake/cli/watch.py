@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tradelake.cli.context import shell_of
-from tradelake.cli.output import print_json, print_table
+from tradelake.cli.output import plain, print_json, print_table
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
 
@@ -116,7 +116,7 @@ def verify(context: typer.Context, as_json: Json = False) -> None:
         )
     else:
         for difference in verdict.differences:
-            print(difference)
+            print(plain(difference))
         print(
             f"{verdict.rows:,} rows in {verdict.files:,} files against {verdict.objects:,} landing "
             f"objects: {len(verdict.differences) or 'no'} "

@@ -6,8 +6,9 @@ HOUR_FOLDERS folders; older folders are not looked into, but by `run --rescan`.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -47,12 +48,14 @@ class Checkpoint:
         taken: Iterable[LandingObject],
         pending: Sequence[LandingObject] = (),
         delivered: Mapping[str, int] = MappingProxyType({}),
+        this_hour: str = "9",
     ) -> "Checkpoint":
         """The checkpoint after these too.
 
         pending: objects known and still to be taken; the watermark never passes their folders.
         delivered: by `<stream>/<delivery>`, the position up to which all objects are made. Before
         the first one pending, a stretch taken under one root has nothing left under the other.
+        this_hour: YYYY/MM/DD/HH; folders after it don't move the watermark.
         """
         ranges = {source: list(stretches) for source, stretches in self.ranges.items()}
         names = {hour: set(keys) for hour, keys in self.names.items()}
@@ -65,14 +68,24 @@ class Checkpoint:
         for source, position in _before_pending(pending, delivered).items():
             _close_gaps(ranges, source, position)
         watermark = self.watermark
-        if len(names) > HOUR_FOLDERS:
+        past = sorted(hour for hour in names if hour <= this_hour)  # a wrong clock makes others
+        if len(past) > HOUR_FOLDERS:
             oldest_pending = min((landed.hour for landed in pending), default="9")
-            watermark = max(watermark, min(sorted(names)[-HOUR_FOLDERS], oldest_pending))
+            watermark = max(watermark, min(past[-HOUR_FOLDERS], oldest_pending))
         return Checkpoint(
             watermark,
             {source: _joined(stretches) for source, stretches in ranges.items()},
             {hour: frozenset(keys) for hour, keys in names.items() if hour >= watermark},
         )
+
+    def gaps(self) -> Iterator[tuple[str, int, int]]:
+        """Stretches missing between those taken: `<stream>/<delivery>`, first and last position."""
+        either: dict[str, list[Range]] = {}
+        for source, stretches in self.ranges.items():
+            either.setdefault(source.split("/", 1)[1], []).extend(stretches)
+        for source, taken in either.items():
+            for before, after in pairwise(_joined(taken)):
+                yield source, before[1] + 1, after[0] - 1
 
     def as_json(self) -> dict[str, Any]:
         """For the commit's metadata."""

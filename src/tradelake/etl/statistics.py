@@ -13,6 +13,8 @@ from tradelake.hudi import HudiTable, Snapshot, Writer, record_keys
 
 _SQL = resources.files("tradelake.etl").joinpath("statistics.sql").read_text("utf-8")
 _KEY = ", ".join(STATISTICS_KEY)
+_FEW_HOURS = 100
+"""A late record or two among fresh ones; a longer list costs more to compare than it skips."""
 _COLUMNS = "transaction_id, timestamp, exchange, trading_pair, hour_bucket, price, quantity, " + (
     "trade_fee, risk_flag"
 )
@@ -35,10 +37,14 @@ def aggregate(
     where = ""
     if touched is not None:
         connection.register("touched", touched)
-        hours = connection.execute("SELECT min(hour_bucket), max(hour_bucket) FROM touched")
-        first, last = hours.fetchall()[0]
-        # The bounds let whole files be skipped by their footers; the join picks the groups.
-        where = f"WHERE hour_bucket BETWEEN '{first}' AND '{last}' AND ({_KEY}) IN (FROM touched)"
+        hours = sorted(set(touched.column("hour_bucket").to_pylist()))
+        # The hours let whole files be skipped by their footers; the join picks the groups.
+        bounds = (
+            f"hour_bucket IN ({text_list(hours)[1:-1]})"
+            if len(hours) <= _FEW_HOURS
+            else f"hour_bucket BETWEEN '{hours[0]}' AND '{hours[-1]}'"
+        )
+        where = f"WHERE {bounds} AND ({_KEY}) IN (FROM touched)"
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW trades AS SELECT {_COLUMNS} "
         f"FROM read_parquet({text_list(urls)}, hive_partitioning = false) {where}"

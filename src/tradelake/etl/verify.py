@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tradelake.errors import DamagedTable, StorageError
+from tradelake.etl.checkpoint import Checkpoint
 from tradelake.etl.engine import text_list
 from tradelake.etl.intake import Intake
 from tradelake.etl.judge import judge
 from tradelake.etl.lake import Lake, Moment
-from tradelake.etl.landing import landing_object
+from tradelake.etl.landing import landing_object, list_objects
 from tradelake.etl.quarantine import Refused, open_origins
 from tradelake.etl.rules import Rules
 from tradelake.etl.schema import (
@@ -57,7 +58,10 @@ def verify(lake: Lake, connection: duckdb.DuckDBPyConnection, rules: Rules) -> V
     state, processed, statistics = moment.state, moment.processed, moment.statistics
     ledger = lake.ledger(state)
     keys = sorted(set(ledger.column("objects").combine_chunks().flatten().to_pylist()))
-    differences = [*_check_ledger(ledger, state.totals.as_dict())]
+    differences = [
+        *_check_ledger(ledger, state.totals.as_dict()),
+        *_check_taken(lake, state.checkpoint, set(keys)),
+    ]
     differences += [
         *_check_files(processed),
         *(_check_files(statistics) if statistics else ()),
@@ -93,6 +97,15 @@ def _check_ledger(ledger: pa.Table, totals: dict[str, int]) -> Iterator[str]:
         summed = sum(ledger.column(name).to_pylist())
         if summed != total:
             yield f"ledger: the batches' {name} add up to {summed}, the total says {total}"
+
+
+def _check_taken(lake: Lake, checkpoint: Checkpoint, taken: set[str]) -> Iterator[str]:
+    """What counts as taken was taken, and positions of our own delivery have no gap."""
+    for landed in list_objects(lake.storage, checkpoint.watermark):
+        if checkpoint.has(landed) and landed.key not in taken:
+            yield f"{landed.key} counts as taken, and no batch took it"
+    for source, first, last in checkpoint.gaps():
+        yield f"{source}: positions {first} to {last} were delivered, and no object of them taken"
 
 
 def _check_files(snapshot: Snapshot) -> Iterator[str]:

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from tradelake.clock import Clock
+from tradelake.clock import Clock, earlier, to_datetime
 from tradelake.etl import fold, statistics
 from tradelake.etl.engine import fetch
 from tradelake.etl.freshness import histogram
@@ -139,7 +139,10 @@ class LakeWriter:
                 break
         self._ahead.begin(pending[taken : taken + READ_AHEAD])
         checkpoint = self.state.checkpoint.with_taken(
-            pending[:taken], pending[taken:], delivered or {}
+            pending[:taken],
+            pending[taken:],
+            delivered or {},
+            f"{to_datetime(self._clock()):%Y/%m/%d/%H}",
         )
         self.state = replace(self.state, checkpoint=checkpoint)
         return self._commit(
@@ -179,8 +182,10 @@ class LakeWriter:
             return
         states = map(LakeState.loads, kept.values())
         named = {file.key for state in states for files in state.files.values() for file in files}
+        recent = earlier(max(kept), replaced_seconds)
         for name in SIDE_LOGS:
-            self._lake.side_log(name, self.state).drop_unnamed(named, before=min(kept))
+            log = self._lake.side_log(name, self.state)
+            log.drop_unnamed(named, before=min(recent, *kept))
 
     def _retry_object(self, entry: Entry) -> Batch | None:
         """An object counted as one record; mended, its lines are received in that one's place."""
@@ -262,7 +267,7 @@ class LakeWriter:
 
             transaction.commit(describe)
         self.state = after
-        self._tombstones.take_over(logs[TOMBSTONES], tombstones)
+        self._tombstones.take_over(logs[TOMBSTONES])
         statistics.follow(
             self._connection,
             self._lake.processed.snapshot(),

@@ -62,7 +62,7 @@ def read(storage: Storage, key: str, schema: pa.Schema) -> pa.Table:
 def rows_of(storage: Storage, key: str) -> int:
     """The number of rows that a base file's footer tells."""
     try:
-        return int(pq.read_metadata(pa.BufferReader(storage.get(key))).num_rows)
+        return int(pq.read_metadata(storage.url(key)).num_rows)
     except (pa.ArrowException, OSError) as error:
         raise DamagedTable(f"{key} is no Parquet file: {error}") from error
 

@@ -98,7 +98,10 @@ class Writer:
         while it is saved, or while it is the newest to hold some metadata key.
         """
         timeline = self._timeline()
-        return archive(self._state.folder, timeline, self._state.log.of(timeline), max(1, keep))
+        gone = archive(self._state.folder, timeline, self._state.log.of(timeline), max(1, keep))
+        kept = {instant.time for instant in self._timeline().instants}
+        self._state.completed = {i: at for i, at in self._state.completed.items() if i in kept}
+        return gone
 
     def close(self) -> None:
         """Ends the writer; `HudiTable.writer` calls it."""
