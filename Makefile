@@ -12,17 +12,18 @@ SECONDS ?=
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
 
-install: $(VENV)/.installed  ## .venv with tradelake and the development tools (EXTRAS=… adds an extra)
+install: $(VENV)/.installed  ## .venv with tradelake, its dashboard and the development tools (EXTRAS=… adds an extra)
 
-$(VENV)/.installed: requirements/dev.txt pyproject.toml
+$(VENV)/.installed: requirements/dashboard.txt requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "tradelake needs Python 3.11 or later; name one with make PYTHON=…" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements/dashboard.txt -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: install  ## market simulator and the whole pipeline until Ctrl-C (SECONDS=20 stops by itself)
+demo: install  ## market simulator, the whole pipeline and its page until Ctrl-C (SECONDS=20 stops by itself)
 	@$(BIN)/tradelake demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: install  ## every test this machine can run
@@ -44,7 +45,9 @@ lock:  ## pins the requirements anew, with hashes
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --allow-unsafe --no-header -o requirements/base.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	  --allow-unsafe --no-header --extra dev -c requirements/base.txt -o requirements/dev.txt pyproject.toml
+	  --allow-unsafe --no-header --extra dashboard -c requirements/base.txt -o requirements/dashboard.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --allow-unsafe --no-header --extra dev -c requirements/base.txt -c requirements/dashboard.txt -o requirements/dev.txt pyproject.toml
 
 clean:  ## removes what the build made (not .tradelake, which is your data)
 	rm -rf $(VENV) build src/*.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache
