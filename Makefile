@@ -7,7 +7,7 @@ EXTRAS ?=
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check bench lock clean
+.PHONY: help install demo test test-all check bench screenshot lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
@@ -40,6 +40,9 @@ check: install  ## format, lint, types, layers
 
 bench: install  ## the figures, measured here and now
 	$(BIN)/python -m bench
+
+screenshot: install  ## the page's picture in docs/, anew (needs Chromium)
+	$(BIN)/python tests/screenshot.py docs/page.png
 
 lock:  ## pins the requirements anew, with hashes
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \

@@ -45,7 +45,7 @@ def shown(value: Number, measure: Measure) -> str:
 
 def exact(value: Number) -> str:
     """All its digits, thousands apart."""
-    return "–" if value is None else f"{value:,}"
+    return "–" if value is None else f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
 
 
 def total(answer: pa.Table) -> Number:
@@ -58,7 +58,7 @@ def grid_columns(visual: Visual) -> list[dict[str, Any]]:
     """AG Grid's column definitions: the dimension, then the measures, sorted by their value."""
     head = str(visual.dimension).replace("_", " ").capitalize()
     return [
-        {"field": "dimension", "headerName": head, "flex": 2, "minWidth": 85},
+        {"field": "dimension", "headerName": head, "flex": 2, "minWidth": 75},
         *(
             {
                 "field": f"value{place}",
@@ -67,7 +67,7 @@ def grid_columns(visual: Visual) -> list[dict[str, Any]]:
                 "tooltipField": f"exact{place}",
                 "type": "rightAligned",
                 "flex": 3,
-                "minWidth": 125,
+                "minWidth": 118,
             }
             for place, measure in enumerate(visual.measures)
         ),

@@ -127,7 +127,7 @@ def _body(visual: Visual, place: int) -> Any:
                     "foregroundColor: 'var(--text)', headerBackgroundColor: 'var(--card)', "
                     "borderColor: 'var(--line)', accentColor: 'var(--accent)', "
                     "browserColorScheme: 'inherit', fontFamily: 'inherit', "
-                    "wrapperBorder: false, wrapperBorderRadius: 0, rowHeight: 32, "
+                    "wrapperBorder: false, wrapperBorderRadius: 0, fontSize: 13, rowHeight: 32, "
                     "headerHeight: 34, cellHorizontalPadding: 8})"
                 },
                 "tooltipShowDelay": 300,
