@@ -51,8 +51,8 @@ def demo(
 
     settings = shell_of(context).settings()
     home = Home(settings.home).make()
-    with stopping() as stop, _page(settings, port):
-        _Demo(settings, home, stop, rate, seed).run(seconds)
+    with stopping() as stop:
+        _Demo(settings, home, stop, rate, seed, port).run(seconds)
     _show_figures(settings, home)
 
 
@@ -82,7 +82,7 @@ def _page(settings: "Settings", port: int | None) -> AbstractContextManager[obje
 
 
 class _Demo:
-    """The market in a thread of its own, the pipeline in this one."""
+    """The market in a thread of its own, the pipeline in this one, the page in its process."""
 
     def __init__(
         self,
@@ -91,12 +91,14 @@ class _Demo:
         stop: threading.Event,
         rate: float,
         seed: int | None,
+        port: int | None,
     ) -> None:
         self._settings = settings
         self._home = home
         self._stop = stop
         self._rate = rate
         self._seed = seed
+        self._port = port
         self._changes = 0
         self._folded = 0
         self._shown = 0
@@ -112,7 +114,10 @@ class _Demo:
 
         opening = Opening.choose(self._seed, system_clock)
         simulator = make_simulator(self._settings, opening.seed, opening.start_us, self._rate)
-        with Pipeline(self._home, self._settings) as pipeline:
+        with (
+            Pipeline(self._home, self._settings) as pipeline,
+            _page(self._settings, self._port),
+        ):
             note(f"home {self._home.path}; Ctrl-C stops")
             market = threading.Thread(
                 target=self._play, args=(simulator,), name="market", daemon=True

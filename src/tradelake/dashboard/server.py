@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -133,7 +134,12 @@ class PageProcess:
         self._given = (listening, awaited)
 
     def __enter__(self) -> Self:
-        self._process.start()
+        resource_tracker.ensure_running()  # it would unblock the signal again
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:  # Ctrl-C reaches both; blocked, it never ends the page before this process does
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for given in self._given:
             given.close()
         return self
@@ -152,7 +158,6 @@ class PageProcess:
 
 
 def _serve_while_held(listening: socket.socket, source: Source, awaited: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the other one decides
     os.nice(_NICENESS)
     stop = threading.Event()
 
