@@ -8,18 +8,19 @@ comma := ,
 SECONDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check bench lock clean
+.PHONY: help install demo test test-all check bench screenshot lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1|/' | column -t -s '|'
 
-install: $(VENV)/.installed extras  ## .venv with tradelake and the development tools (EXTRAS=… adds an extra)
+install: $(VENV)/.installed extras  ## .venv with tradelake, its dashboard and the development tools (EXTRAS=… adds an extra)
 
-$(VENV)/.installed: requirements/dev.txt pyproject.toml
+$(VENV)/.installed: requirements/dashboard.txt requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "tradelake needs Python 3.11 or later; name one with make PYTHON=…" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements/dashboard.txt -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -33,7 +34,7 @@ extras:
 	    -r requirements/$$extra.txt; \
 	done
 
-demo: install  ## market simulator and the whole pipeline until Ctrl-C (SECONDS=20 stops by itself)
+demo: install  ## market simulator, the whole pipeline and its page until Ctrl-C (SECONDS=20 stops by itself)
 	@$(BIN)/tradelake demo $(if $(SECONDS),--seconds $(SECONDS))
 
 test: install  ## every test this machine can run
@@ -52,11 +53,16 @@ check: install  ## format, lint, types, layers, docs
 bench: install  ## the figures, measured here and now
 	$(BIN)/python -m bench
 
+screenshot: install  ## the page's picture in docs/, anew (needs Chromium)
+	$(BIN)/python tests/screenshot.py docs/page.png
+
 lock:  ## pins the requirements anew, with hashes
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --allow-unsafe --no-header -o requirements/base.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	  --allow-unsafe --no-header --extra dev -c requirements/base.txt -o requirements/dev.txt pyproject.toml
+	  --allow-unsafe --no-header --extra dashboard -c requirements/base.txt -o requirements/dashboard.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --allow-unsafe --no-header --extra dev -c requirements/base.txt -c requirements/dashboard.txt -o requirements/dev.txt pyproject.toml
 
 clean:  ## removes what the build made (not .tradelake, which is your data)
 	rm -rf $(VENV) build src/*.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache

@@ -1,9 +1,13 @@
 """demo and run as people see them: what they say, and how they end when they are told to."""
 
+import http.client
 import re
 import signal
+import socket
 import subprocess
 import threading
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -48,6 +52,27 @@ def test_a_demo_that_is_told_to_end_ends_soon_and_another_goes_on(tmp_path: Path
         assert_everything_once(Home(tmp_path))
 
 
+def test_a_demo_serves_its_page_for_as_long_as_it_lives(tmp_path: Path) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        demo = start("demo", "--port", 0, settings={"home": tmp_path})
+        address = page_of(demo)
+        assert TITLE in get(address)
+        demo.send_signal(number)
+        demo.communicate(timeout=PATIENCE_SECONDS)
+        with pytest.raises((OSError, http.client.HTTPException)):
+            keep_asking(address)
+
+
+def test_a_taken_port_ends_only_the_demo_that_asked_for_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = tradelake("demo", "--port", port, "--seconds", 1, code=1, home=tmp_path)
+    assert done.err == (
+        f"tradelake: port {port} on 127.0.0.1 is taken by another process; "
+        "name another with --port\n"
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 def test_a_run_that_is_told_to_end_ends_soon_with_everything_folded(
     tmp_path: Path, number: signal.Signals
@@ -85,6 +110,27 @@ def test_the_home_comes_from_the_variable_or_the_working_folder(tmp_path: Path) 
     assert (tmp_path / "named" / "store.db").exists()
     tradelake("simulate", "--trades", 5, folder=tmp_path)
     assert (tmp_path / ".tradelake" / "store.db").exists()
+
+
+def page_of(process: "subprocess.Popen[str]") -> str:
+    """The address of the page that it says it serves."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if match := re.search(r"the page is at (http://[0-9.:]+)", line):
+            return match[1]
+    raise AssertionError("it ended without a page")
+
+
+def get(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as response:
+        return str(response.read().decode())
+
+
+def keep_asking(address: str) -> None:
+    """Asks until there is no answer: raises what the asking raised then."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        get(address)
 
 
 def end_after(

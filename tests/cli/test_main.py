@@ -152,7 +152,7 @@ def run_process(*arguments: str, **more: object) -> subprocess.CompletedProcess[
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from tradelake.cli.main import run; run(['--help']); "
-        "heavy = {'rich', 'pydantic', 'duckdb', 'pyarrow', 'sqlglot'}; "
+        "heavy = {'rich', 'pydantic', 'duckdb', 'pyarrow', 'sqlglot', 'dash', 'flask'}; "
         "print(sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

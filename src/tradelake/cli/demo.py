@@ -1,8 +1,8 @@
-"""demo: simulator and pipeline together, and what they made in the end."""
+"""demo: simulator, pipeline and page together, and what they made in the end."""
 
 import threading
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,24 +34,55 @@ def demo(
     ] = None,
     rate: Annotated[float, typer.Option(help="Orders a second.")] = RATE,
     seed: Annotated[int | None, typer.Option(min=0, help="Play the same market again.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="The page's port; 0 takes a free one. [default: 8050, if free]"
+        ),
+    ] = None,
 ) -> None:
-    """Run the market simulator and the whole pipeline, and say what happened.
+    """Run the market simulator, the whole pipeline and its page, and say what happened.
 
     \b
     tradelake demo --seconds 20
-    tradelake demo --rate 250
+    tradelake demo --rate 250 --port 8051
     """
     from tradelake.home import Home
 
     settings = shell_of(context).settings()
     home = Home(settings.home).make()
     with stopping() as stop:
-        _Demo(settings, home, stop, rate, seed).run(seconds)
+        _Demo(settings, home, stop, rate, seed, port).run(seconds)
     _show_figures(settings, home)
 
 
+def _page(settings: "Settings", port: int | None) -> AbstractContextManager[object]:
+    """The page beside the demo. One that nobody asked for by name is not worth failing for."""
+    from tradelake.dashboard.server import (
+        HOST,
+        PORT,
+        PageProcess,
+        Source,
+        listen,
+        require_dash,
+        url,
+    )
+    from tradelake.errors import TradelakeError
+
+    try:
+        require_dash()
+        listening = listen(HOST, PORT if port is None else port)
+    except TradelakeError as error:
+        if port is not None:
+            raise
+        note(f"no page: {error}")
+        return nullcontext()
+    note(f"the page is at {url(listening)}")
+    return PageProcess(listening, Source.of(settings))
+
+
 class _Demo:
-    """The market in a thread of its own, the pipeline in this one."""
+    """The market in a thread of its own, the pipeline in this one, the page in its process."""
 
     def __init__(
         self,
@@ -60,12 +91,14 @@ class _Demo:
         stop: threading.Event,
         rate: float,
         seed: int | None,
+        port: int | None,
     ) -> None:
         self._settings = settings
         self._home = home
         self._stop = stop
         self._rate = rate
         self._seed = seed
+        self._port = port
         self._changes = 0
         self._folded = 0
         self._shown = 0
@@ -81,7 +114,10 @@ class _Demo:
 
         opening = Opening.choose(self._seed, system_clock)
         simulator = make_simulator(self._settings, opening.seed, opening.start_us, self._rate)
-        with Pipeline(self._home, self._settings) as pipeline:
+        with (
+            Pipeline(self._home, self._settings) as pipeline,
+            _page(self._settings, self._port),
+        ):
             note(f"home {self._home.path}; Ctrl-C stops")
             market = threading.Thread(
                 target=self._play, args=(simulator,), name="market", daemon=True

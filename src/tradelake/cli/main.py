@@ -17,7 +17,7 @@ from tradelake import __version__
 from tradelake.cli.context import Shell
 from tradelake.errors import TradelakeError, UsageError
 
-GROUPS = ("demo", "market", "changes", "run", "query", "watch", "quarantine", "config")
+GROUPS = ("demo", "market", "changes", "run", "query", "watch", "dashboard", "quarantine", "config")
 """Modules of this package, each with `register(app)`; their order is the order in --help."""
 
 _EVERYWHERE = (

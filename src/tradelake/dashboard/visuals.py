@@ -26,11 +26,15 @@ class Aggregation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A number: a column of TABLE aggregated, under the name people read."""
+    """A number: a column of TABLE aggregated, under the name people read.
+
+    decimals: digits after the point where it is shown rounded.
+    """
 
     label: str
     aggregation: Aggregation
     column: str = "transaction_id"
+    decimals: int = 0
 
     @property
     def sql(self) -> str:
@@ -62,8 +66,8 @@ class Visual:
         )
 
 
-_FEES = Measure("Trade fee", Aggregation.SUM, "trade_fee")
-_QUANTITY = Measure("Quantity", Aggregation.SUM, "quantity")
+_FEES = Measure("Trade fee", Aggregation.SUM, "trade_fee", 2)
+_QUANTITY = Measure("Quantity", Aggregation.SUM, "quantity", 2)
 _TRADES = Measure("Trades", Aggregation.COUNT)
 
 VISUALS: tuple[Visual, ...] = (

@@ -97,6 +97,11 @@ class HudiTable:
         folder = _folder(storage, path)
         return any(storage.exists(folder.meta(n)) for n in (PROPERTIES, PROPERTIES_BACKUP))
 
+    def newest(self) -> str | None:
+        """The instant of the newest commit; costs one listing, so it may be asked every second."""
+        writes = Timeline.load(self._folder).writes
+        return writes[-1].time if writes else None
+
     def snapshot(self, as_of: str | None = None) -> Snapshot:
         """The table as the newest commit at or before `as_of` (an instant) left it, or as it is.
 
