@@ -12,7 +12,7 @@ from etl import model
 from etl.faults import FaultyStorage, Killed
 from etl.harness import NOON_US, Home, Landed, change, encode, home
 from tradelake.errors import TradelakeError
-from tradelake.etl import sidefiles, writer
+from tradelake.etl import committing, sidefiles
 from tradelake.etl.verify import verify
 from tradelake.storage import LocalStorage
 
@@ -40,7 +40,7 @@ SECOND = [
 def _side_files_merged_at_every_other_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that their writes are among those at which the fold dies."""
     monkeypatch.setattr(sidefiles, "MERGE_AT", 2)
-    monkeypatch.setattr(writer, "RECENT_ROWS", 2)
+    monkeypatch.setattr(committing, "RECENT_ROWS", 2)
 
 
 def _take_what_is_pending(opened: Home, landed: Landed) -> None:

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from tradelake.change import EVENT_NAMES, ORDER_EVENT_ID_AT, ORDER_PATTERN
+from tradelake.etl.intake import Intake
 from tradelake.etl.landed import (
     DECIMAL,
     MEMBERS,
@@ -24,6 +25,7 @@ from tradelake.etl.landed import (
     timestamp_of,
 )
 from tradelake.etl.ordinary import take_ordinary
+from tradelake.etl.quarantine import Refused
 from tradelake.etl.rules import Rules
 from tradelake.trade import (
     DECIMAL_PRECISION,
@@ -38,6 +40,23 @@ from tradelake.trade import (
     parse_amount,
     parse_timestamp,
 )
+
+
+def judge_intake(
+    connection: duckdb.DuckDBPyConnection, rules: Rules, intake: Intake, ingested_us: int
+) -> dict[int, Refused]:
+    """Judges the lines taken in; gives those rejected by their number in the batch.
+
+    Makes the tables `records` and `rejected`; see `judge`.
+    """
+    connection.register("lines", intake.lines())
+    try:
+        judge(connection, rules, ingested_us)
+    finally:
+        connection.unregister("lines")
+    rejected = connection.execute("SELECT rid, reason, detail FROM rejected").fetchall()
+    found = intake.find(rid for rid, _, _ in rejected)
+    return {rid: Refused(Reason(reason), detail, *found[rid]) for rid, reason, detail in rejected}
 
 
 def judge(connection: duckdb.DuckDBPyConnection, rules: Rules, ingested_us: int) -> None:

@@ -12,7 +12,7 @@ from tradelake.errors import DamagedTable, StorageError
 from tradelake.etl.checkpoint import Checkpoint
 from tradelake.etl.engine import text_list
 from tradelake.etl.intake import Intake
-from tradelake.etl.judge import judge
+from tradelake.etl.judge import judge_intake
 from tradelake.etl.lake import Lake, Moment
 from tradelake.etl.landing import landing_object, list_objects
 from tradelake.etl.quarantine import Refused, open_origins
@@ -27,7 +27,6 @@ from tradelake.etl.schema import (
 from tradelake.etl.statistics import aggregate
 from tradelake.etl.writer import Limits
 from tradelake.hudi import Snapshot, TableSpec
-from tradelake.trade import Reason
 
 _COMPARED = [name for name in PROCESSED_SCHEMA.names if name != "ingestion_time"]
 _LOOKS, _LOOK_SECONDS = 40, 0.05
@@ -179,9 +178,7 @@ def _judge(
 
     A record that waits in quarantine is left out, also where the rules would take it by now.
     """
-    connection.register("lines", intake.lines())
-    judge(connection, rules, 0)
-    rejected = connection.execute("SELECT rid, reason, detail FROM rejected").fetchall()
+    rejected = judge_intake(connection, rules, intake, 0)
     if intake.received:
         connection.register("held", pa.table({"rid": pa.array(intake.rids(waiting), pa.int64())}))
         connection.execute(
@@ -189,11 +186,7 @@ def _judge(
             WHERE rid NOT IN (SELECT rid FROM held)"""
         )
         connection.unregister("held")
-    connection.unregister("lines")
-    found = intake.find(rid for rid, _, _ in rejected)
-    return intake.refused + [
-        Refused(Reason(reason), detail, *found[rid]) for rid, reason, detail in rejected
-    ]
+    return intake.refused + list(rejected.values())
 
 
 def _compare(

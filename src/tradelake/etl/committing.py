@@ -1,0 +1,194 @@
+"""One commit: what was judged is folded in, with the state and the side files that go with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from tradelake.clock import Clock
+from tradelake.etl import fold, statistics
+from tradelake.etl.checkpoint import Checkpoint
+from tradelake.etl.engine import fetch
+from tradelake.etl.freshness import histogram
+from tradelake.etl.lake import Lake
+from tradelake.etl.ledger import Counts, LedgerRow, ledger_table
+from tradelake.etl.quarantine import Entry, Refused, refused_events, released_events
+from tradelake.etl.schema import LEDGER, QUARANTINE, STATISTICS_KEY, TOMBSTONES
+from tradelake.etl.sidefiles import SideLog
+from tradelake.etl.state import METADATA_KEY, LakeState
+from tradelake.etl.tombstones import Tombstones
+from tradelake.hudi import Writer
+
+RECENT_ROWS = 16
+"""Ledger rows carried in the metadata before they go to a side file: a few kilobytes a commit."""
+RECENT_OBJECTS = 500
+"""…or earlier, when they name more objects than this."""
+
+_GROUP = list(STATISTICS_KEY)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a batch did: its ledger row, and the freshness of the changes it applied."""
+
+    row: LedgerRow
+    freshness: Mapping[int, int]
+
+
+class Committer:
+    """Commits batches to processed_crypto_txn, and the statistics after it.
+
+    state: what is known after the last commit.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        connection: duckdb.DuckDBPyConnection,
+        processed: Writer,
+        stats: Writer,
+        clock: Clock,
+        tombstone_retention: float | None,
+    ) -> None:
+        self._lake = lake
+        self._connection = connection
+        self._processed = processed
+        self._stats = stats
+        self._clock = clock
+        self.state = lake.state()
+        self._tombstones = Tombstones(
+            connection, lake.side_log(TOMBSTONES, self.state), tombstone_retention
+        )
+        if statistics.lags(lake.processed, lake.statistics):
+            # The statistics commit second: a writer died between the two commits.
+            statistics.follow(connection, lake.processed.snapshot(), lake.statistics, stats)
+
+    def commit(
+        self,
+        counts: Counts,
+        refused: Sequence[Refused] = (),
+        released: Sequence[Entry] = (),
+        objects: tuple[str, ...] = (),
+        checkpoint: Checkpoint | None = None,
+    ) -> Batch:
+        """Folds what was judged last and commits it with the state it leads to.
+
+        counts: what the fold doesn't see; its own outcomes and the quarantine's are added.
+        checkpoint: with the batch's objects; None where it took none.
+        """
+        before = self._find_known()
+        counts += fold.fold(self._connection)
+        counts += Counts(quarantined=len(refused) - sum(entry.count for entry in released))
+        upserts, deletes = fold.upserts(self._connection), fold.deletes(self._connection)
+        touched, created_us = self._touched(before), self._created_us()
+        with self._processed.transaction() as transaction:
+            transaction.upsert(upserts)
+            transaction.delete(deletes)
+            instant = transaction.instant
+            tombstones = fold.tombstones(self._connection, instant)
+            logs = self._side_logs(instant, tombstones, refused, released)
+            row = LedgerRow(
+                self.state.batch + 1, instant, 0, counts, upserts.num_rows, len(deletes), objects
+            )
+            after = self.state
+
+            def describe() -> dict[str, str]:
+                """Once the rows are written: only now is it known how fresh they will be seen."""
+                nonlocal row, after
+                row = replace(row, committed_us=self._clock())
+                ages = histogram(row.committed_us - created_us)
+                after = self._state_after(row, logs, ages, checkpoint or self.state.checkpoint)
+                return {METADATA_KEY: after.dumps()}
+
+            transaction.commit(describe)
+        self.state = after
+        self._tombstones.take_over(logs[TOMBSTONES])
+        statistics.follow(
+            self._connection,
+            self._lake.processed.snapshot(),
+            self._lake.statistics,
+            self._stats,
+            touched,
+        )
+        return Batch(row, after.freshness)
+
+    def _find_known(self) -> pa.Table:
+        """Makes `known` for the batch's keys; gives their present rows' statistics groups."""
+        keys = fold.keys(self._connection)
+        rows = self._processed.lookup(keys, ["change_order", *_GROUP])
+        self._connection.register("stored", rows)
+        self._connection.register("buried", self._tombstones.lookup(keys))
+        self._connection.execute(
+            """CREATE OR REPLACE TEMP TABLE known AS
+            SELECT transaction_id, max(change_order) AS change_order, bool_or(present) AS present
+            FROM (
+              SELECT _hoodie_record_key AS transaction_id, change_order, true AS present FROM stored
+              UNION ALL SELECT transaction_id, change_order, false FROM buried
+            ) GROUP BY transaction_id"""
+        )
+        self._connection.unregister("stored")
+        self._connection.unregister("buried")
+        return rows
+
+    def _touched(self, before: pa.Table) -> pa.Table:
+        """The statistics groups that lose, gain or change a row."""
+        self._connection.register("before", before)
+        group = ", ".join(_GROUP)
+        touched = fetch(
+            self._connection,
+            f"""SELECT {group} FROM records WHERE rid IN
+              (SELECT rid FROM outcomes WHERE outcome = 'upserted')
+            UNION SELECT {group} FROM before WHERE _hoodie_record_key IN
+              (SELECT transaction_id FROM outcomes WHERE outcome IN ('upserted', 'deleted'))""",
+        )
+        self._connection.unregister("before")
+        return touched
+
+    def _created_us(self) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+        found = fetch(
+            self._connection,
+            """SELECT epoch_us(change_time) AS created FROM records WHERE rid IN
+            (SELECT rid FROM outcomes WHERE outcome IN ('upserted', 'deleted'))""",
+        )
+        return np.asarray(found.column(0).to_numpy(), dtype=np.int64)
+
+    def _side_logs(
+        self,
+        instant: str,
+        tombstones: pa.Table,
+        refused: Sequence[Refused],
+        released: Sequence[Entry],
+    ) -> dict[str, SideLog]:
+        """The side logs with what this commit adds; written, and named by nobody yet."""
+        quarantine, now = self._lake.side_log(QUARANTINE, self.state), self._clock()
+        events = pa.concat_tables(
+            [refused_events(refused, now, instant), released_events(released, now, instant)]
+        )
+        return {
+            TOMBSTONES: self._tombstones.appended(tombstones, instant),
+            QUARANTINE: quarantine.appended(events, instant),
+            LEDGER: self._lake.side_log(LEDGER, self.state),
+        }
+
+    def _state_after(
+        self,
+        row: LedgerRow,
+        logs: dict[str, SideLog],
+        ages: Mapping[int, int],
+        checkpoint: Checkpoint,
+    ) -> LakeState:
+        recent = (*self.state.recent, row)
+        if len(recent) >= RECENT_ROWS or sum(len(r.objects) for r in recent) > RECENT_OBJECTS:
+            logs[LEDGER] = logs[LEDGER].appended(ledger_table(recent), row.instant)
+            recent = ()
+        return replace(
+            self.state,
+            checkpoint=checkpoint,
+            totals=self.state.totals + row.counts,
+            batch=row.batch,
+            recent=recent,
+            files={name: log.files for name, log in logs.items()},
+            freshness=ages,
+        )
