@@ -10,7 +10,6 @@
 
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tradelake.errors import StorageError
 from tradelake.hudi.basefile import BaseFile
 from tradelake.hudi.batch import Batch
 from tradelake.hudi.commits import SCHEMA, CommitMetadata, WriteStat
@@ -26,10 +24,11 @@ from tradelake.hudi.layout import base_file_name
 from tradelake.hudi.merge import Merge, merge, stamped
 from tradelake.hudi.murmur import hash64
 from tradelake.hudi.parallel import run_all
+from tradelake.hudi.pending import PendingWrite
 from tradelake.hudi.placement import GroupPlan, place
 from tradelake.hudi.schema import RECORD_KEY, to_avro
 from tradelake.hudi.state import TableState
-from tradelake.hudi.timeline import COMMIT, COMPLETED, INFLIGHT, REQUESTED, Instant, state_name
+from tradelake.hudi.timeline import COMMIT, COMPLETED, Instant
 
 
 @dataclass(frozen=True)
@@ -78,14 +77,14 @@ class Committing:
 
     def __init__(self, state: TableState, instant: str, batch: Batch) -> None:
         self._state = state
-        self._storage = state.folder.storage
         self._instant = instant
         self._batch = batch
 
     def run(self, extra: Callable[[], Mapping[str, str]]) -> CommitResult:
         """Commits, with the metadata that `extra` tells. Raises without rolling back."""
         state, spec = self._state, self._state.spec
-        self._storage.put(self._name(REQUESTED), b"", create=True)
+        pending = PendingWrite(state.folder, self._instant, COMMIT)
+        pending.request()
         placement = place(
             self._batch,
             state.groups,
@@ -95,10 +94,8 @@ class Committing:
             spec.ordering,
         )
         tasks = [self._task(task, plan) for task, plan in enumerate(placement.plans)]
-        self._storage.put(self._name(INFLIGHT), self._profile(tasks).to_bytes())
-        if tasks:
-            marked = {task.path: task.replaced is not None for task in tasks}
-            state.folder.mark(self._instant, marked)
+        announced = {task.path: task.replaced is not None for task in tasks}
+        pending.begin(self._profile(tasks).to_bytes(), announced)
         for partition in {plan.partition for plan in placement.plans} - state.described:
             state.folder.describe_partition(partition, self._instant, state.clock())
             state.described.add(partition)
@@ -108,10 +105,10 @@ class Committing:
             stats=tuple(w.stat for w in written),
             extra={SCHEMA: to_avro(spec.schema, spec.name), **extra()},
         )
-        self._complete(commit.to_bytes())
+        pending.complete(commit.to_bytes())
         self._remember(commit, written)
         if tasks:
-            self._remove_markers()
+            pending.remove_markers()
         return self._result(written, placement.moved)
 
     def _task(self, number: int, plan: GroupPlan) -> _Task:
@@ -136,7 +133,7 @@ class Committing:
         fresh = stamped(self._batch, merged.written, self._instant, task.number)
         rows = pa.concat_tables([stored.filter(pa.array(merged.kept)), fresh]).combine_chunks()
         data = form.encode(rows, plan.partition, task.name)
-        self._storage.put(self._state.folder.key(task.path), data, create=True)
+        self._state.folder.storage.put(self._state.folder.key(task.path), data, create=True)
         millis = max(0, self._state.clock() - started) // 1000
         return _Written(
             plan=plan,
@@ -146,20 +143,6 @@ class Committing:
             inserted=merged.inserted,
             left=hash64(deletes.filter(pa.array(merged.deleted))),
         )
-
-    def _complete(self, content: bytes) -> None:
-        """Creates the completed file.
-
-        A storage may fail although it created the object (an answer lost on the network), and
-        then say on a retry that it exists: if it holds what we wrote, the commit is complete.
-        """
-        name = self._name(COMPLETED)
-        try:
-            self._storage.put(name, content, create=True)
-        except StorageError:
-            if not self._storage.exists(name) or self._storage.get(name) != content:
-                raise
-            self._storage.put(name, content)
 
     def _remember(self, commit: CommitMetadata, written: list[_Written]) -> None:
         state = self._state
@@ -187,11 +170,6 @@ class Committing:
         if written:
             state.index.remove(np.concatenate(left), np.concatenate(left_groups))
             state.index.add(np.concatenate(hashes), np.concatenate(groups))
-
-    def _remove_markers(self) -> None:
-        """Failing here does not undo the commit: the next writer sweeps old markers."""
-        with suppress(StorageError):
-            self._state.folder.delete_below(self._state.folder.meta(f".temp/{self._instant}"))
 
     def _result(self, written: list[_Written], moved: int) -> CommitResult:
         stats = [w.stat for w in written]
@@ -226,9 +204,6 @@ class Committing:
     def _compared(self) -> pa.Schema:
         stored = self._state.format.stored
         return pa.schema([stored.field(n) for n in (RECORD_KEY, self._state.spec.ordering)])
-
-    def _name(self, state: str) -> str:
-        return self._state.folder.meta(state_name(self._instant, COMMIT, state))
 
 
 def _stat(task: _Task, rows: pa.Table, merged: Merge, size: int, millis: int) -> WriteStat:
