@@ -374,15 +374,19 @@ class Fold:
 
     def _fold(self, usable: list[Usable], counts: dict[str, int]) -> None:
         before, had_row = dict(self.newest), set(self.rows())
-        seen: set[str] = set()
-        fresh = []
+        copies: dict[tuple[str, str], Usable] = {}
         for record in usable:
+            copy = copies.setdefault((record.key, record.event_id), record)
+            if record.order > copy.order:
+                copies[record.key, record.event_id] = record
+        counts["duplicate"] += len(usable) - len(copies)
+        fresh = []
+        for record in copies.values():
             known = before.get(record.key)
-            if record.event_id in seen or (known and known.event_id == record.event_id):
+            if known and known.event_id == record.event_id and record.order <= known.order:
                 counts["duplicate"] += 1
             else:
                 fresh.append(record)
-            seen.add(record.event_id)
         for record in fresh:
             known = self.newest.get(record.key)
             if known is None or record.order > known.order:

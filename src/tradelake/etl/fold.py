@@ -17,8 +17,11 @@ from tradelake.etl.schema import PROCESSED_SCHEMA, TOMBSTONE_SCHEMA
 _OUTCOMES = f"""CREATE OR REPLACE TEMP TABLE outcomes AS
 WITH shared AS (SELECT event_id FROM records GROUP BY event_id HAVING count(*) > 1),
 copies AS (
-  -- Records with the same eventID are one record; few have one, so only those are numbered.
-  SELECT rid, row_number() OVER (PARTITION BY event_id ORDER BY change_order DESC, rid) AS copy
+  -- A key's records with the same eventID are one record: of its copies the one with the greatest
+  -- order counts, of equal ones the first. Few eventIDs are there twice; only those are numbered.
+  SELECT rid, row_number() OVER (
+    PARTITION BY transaction_id, event_id ORDER BY change_order DESC, rid
+  ) AS copy
   FROM records WHERE event_id IN (FROM shared)
 ),
 unique_records AS (
@@ -29,7 +32,10 @@ unique_records AS (
 against_known AS (
   SELECT unique_records.*, known.change_order AS known_order,
     coalesce(known.present, false) AS present,
-    repeated OR event_id = substr(known.change_order, {ORDER_EVENT_ID_AT + 1}) AS duplicate
+    repeated OR (
+      event_id = substr(known.change_order, {ORDER_EVENT_ID_AT + 1})
+      AND unique_records.change_order <= known.change_order
+    ) AS duplicate
   FROM unique_records LEFT JOIN known USING (transaction_id)
 ),
 newest AS (

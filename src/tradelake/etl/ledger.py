@@ -14,10 +14,10 @@ from tradelake.etl.schema import LEDGER_SCHEMA
 class Counts:
     """Records by outcome. In every batch received is the sum of the other five.
 
-    received: each record or line delivered, repeats and malformed ones too. duplicate: its eventID
-    is already in the batch or that of the key's newest known record. superseded: older than the
-    key's newest known record. filtered: newest, but nothing to do. applied: newest, and a row was
-    upserted or deleted. quarantined: unusable.
+    received: each record or line delivered, repeats and malformed ones too. duplicate: a copy, by
+    key and eventID, of a record of the batch or of the key's newest known record, and of no greater
+    order. superseded: older than the key's newest known record. filtered: newest, but nothing to
+    do. applied: newest, and a row was upserted or deleted. quarantined: unusable.
     """
 
     received: int = 0
@@ -35,6 +35,12 @@ class Counts:
         """Whether every record received has exactly one outcome."""
         outcomes = self.applied + self.superseded + self.duplicate + self.filtered
         return self.received == outcomes + self.quarantined
+
+    def __str__(self) -> str:
+        counts = self.as_dict()
+        received = counts.pop("received")
+        outcomes = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        return f"{received:,} received{': ' if outcomes else ''}{outcomes}"
 
     def as_dict(self) -> dict[str, int]:
         """By name, received first."""
