@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from tradelake.etl.landing import LandingObject, landing_object, list_objects
 from tradelake.etl.rules import load_rules
 from tradelake.etl.writer import Batch, LakeWriter, Limits, open_writer
 from tradelake.home import Home
+from tradelake.housekeeping import Chore, Done, Housekeeping
 from tradelake.settings import Settings
 from tradelake.stream.changelog import ChangeLog
 from tradelake.stream.interface import Stream
@@ -32,13 +34,20 @@ who asks to stop is heard."""
 _TIDY_SECONDS = 15
 """Cleaning looks at every commit kept; four times a minute it goes unnoticed beside a commit."""
 
+_TRIM_SECONDS = 15
+"""At 500 changes a second some 7,500 records have to go by then: a few milliseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the pipeline just did: a batch folded in, and the records known to be waiting."""
+    """A batch folded in.
+
+    waiting: objects known to be left. seconds: from reading the objects to the statistics' commit.
+    """
 
     batch: Batch
     waiting: int
+    seconds: float
 
 
 class Pipeline:
@@ -64,7 +73,6 @@ class Pipeline:
         self._known: set[str] = set()
         self._delivered: dict[str, int] = {}
         self._listed_at = 0
-        self._tidied_at: int | None = None
 
     def __enter__(self) -> "Pipeline":
         with contextlib.ExitStack() as stack:
@@ -94,6 +102,7 @@ class Pipeline:
                 buffer_bytes=settings.buffer_bytes,
                 clock=self._clock,
             )
+            self._housekeeping = Housekeeping(self._chores(), self._clock)
             self._stack = stack.pop_all()
         return self
 
@@ -111,7 +120,8 @@ class Pipeline:
                 continue
             yield self._fold()
         self._deliver(flush=True)  # nothing is left: delivery notes that its last object is made
-        self._tidy()
+        for _ in self._housekeeping.round():
+            pass
 
     def follow(
         self,
@@ -120,33 +130,44 @@ class Pipeline:
         every: float | None = None,
         rescan: bool = False,
         report: Callable[[Report], None] = lambda _: None,
+        tidied: Callable[[Done], None] = lambda _: None,
+        turned: Callable[[], None] = lambda: None,
     ) -> None:
         """Delivers and folds until `stop` is set: on arrival, or every so many seconds.
 
         Delivery goes on between scheduled folds, as Firehose does between runs of a job. It ends
-        with `wind_up`.
+        with `wind_up`, unless it is far behind: then what is left is the next run's.
+
+        report: is told each batch. tidied: what housekeeping did. turned: that all is well, after
+        each look at the stream, some twenty times a second.
         """
         interval = int((self._settings.commit_interval if every is None else every) * 1_000_000)
         self._deliver(flush=True)  # what waited already need not wait for the buffer, or an hour
         self._list(rescan=rescan)
         folded_at: int | None = None
+        left = 0
         while not stop.is_set():
             self._deliver(flush=False)
             now = self._clock()
             if not 0 <= now - self._listed_at < self._settings.list_every * 1_000_000:
                 self._list()
             due = folded_at is None or not 0 <= now - folded_at < interval
-            if due and (self._pending or every is not None):
+            if folds := due and (bool(self._pending) or every is not None):
                 folded_at = now
                 for done in self.drain() if every is not None else [self._fold()]:
                     report(done)
+                    left = done.waiting
                     if stop.is_set():
                         break
-                self._tidy()
-                continue
-            stop.wait(self._nap(now, None if folded_at is None else folded_at + interval))
-        for left in self.wind_up():
-            report(left)
+            if chore := self._housekeeping.step():
+                tidied(chore)
+            turned()
+            if not folds:
+                stop.wait(self._nap(now, None if folded_at is None else folded_at + interval))
+        if left or self._delivery.pending().records > _READ_RECORDS:
+            return
+        for last in self.wind_up():
+            report(last)
 
     def wind_up(self) -> Iterator[Report]:
         """Delivers what the stream holds and folds one batch: all there is, unless much waited.
@@ -166,20 +187,22 @@ class Pipeline:
         """The lake's writer, while the pipeline is entered."""
         return self._writer
 
-    def _tidy(self) -> None:
-        """Keeps the timeline, the replaced files and the change log short; now and again.
+    def _chores(self) -> list[Chore]:
+        """What keeps the timeline, the replaced files and the change log short."""
+        return [
+            Chore("table files", _TIDY_SECONDS, self._tidy),
+            Chore("change log", _TRIM_SECONDS, self._trim),
+        ]
 
-        The first time at once: a schedule of short runs is a pipeline too.
-        """
-        now = self._clock()
-        last = self._tidied_at
-        if last is not None and 0 <= now - last < _TIDY_SECONDS * 1_000_000:
-            return
-        self._tidied_at = now
+    def _tidy(self) -> str:
         settings = self._settings
         self._writer.tidy(settings.replaced_files_retention, settings.timeline_instants)
-        kept_since = now - int(settings.change_log_retention * 1_000_000)
-        self._log.trim(self._delivery.position, kept_since)
+        return ""
+
+    def _trim(self) -> str:
+        kept_since = self._clock() - int(self._settings.change_log_retention * 1_000_000)
+        trimmed = self._log.trim(self._delivery.position, kept_since)
+        return f"{trimmed:,} delivered records left it" if trimmed else ""
 
     def _nap(self, now: int, fold_at: int | None) -> float:
         moments = [now + int(_IDLE_SECONDS * 1_000_000)]
@@ -237,6 +260,7 @@ class Pipeline:
         self._pending.sort()
 
     def _fold(self) -> Report:
+        began = time.monotonic()
         try:
             batch = self._writer.take(self._pending, self._delivered)
         except ObjectMissing:  # moved away since it was listed: not there, so not pending
@@ -245,7 +269,7 @@ class Pipeline:
         taken = len(batch.row.objects)
         self._known.difference_update(batch.row.objects)
         self._pending = self._pending[taken:]
-        return Report(batch, len(self._pending))
+        return Report(batch, len(self._pending), time.monotonic() - began)
 
 
 def holder(clock: Clock) -> str:

@@ -172,6 +172,13 @@ class Settings(BaseSettings):
         format(DEFAULT_TAKER_RATE, "f"),
         description="Taker fee of exchanges not in taker_rates; what most publish.",
     )
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port on 127.0.0.1 where `run` answers /metrics (for Prometheus) and /healthz; "
+        "none answers nowhere, 0 takes a free port.",
+    )
     _home: Path = PrivateAttr(default=Path(DEFAULT_HOME))
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -1,10 +1,11 @@
 """How the pipeline is: lag of each stage, freshness, counts. Reading it needs no lease."""
 
 import contextlib
+import shutil
 from dataclasses import dataclass
 from typing import Any
 
-from tradelake.clock import Clock, system_clock
+from tradelake.clock import Clock, iso, system_clock
 from tradelake.delivery.firehose import Delivery
 from tradelake.delivery.names import parse_name
 from tradelake.etl.freshness import merged, quantile_seconds
@@ -18,7 +19,9 @@ from tradelake.etl.landing import (
 )
 from tradelake.etl.quarantine import entries
 from tradelake.etl.state import METADATA_KEY, LakeState
+from tradelake.etl.statistics import lags
 from tradelake.home import Home
+from tradelake.presence import Presence, present
 from tradelake.storage import Storage
 from tradelake.store.sqlite import SqliteStore
 from tradelake.stream.changelog import ChangeLog
@@ -40,8 +43,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole pipeline at one moment; None where there is nothing to say yet."""
+    """The whole pipeline at one moment; None where there is nothing to say yet.
 
+    service: who follows the home now, if anybody. missing: positions of our own delivery of which
+    there is no landing object. statistics_lag: hourly_trade_stats are not those of the newest
+    commit. free_bytes: room on the home's disk. now_us: the moment, in µs since 1970.
+    """
+
+    now_us: int
+    service: Presence | None
     transactions: int
     delivery: Stage
     etl: Stage
@@ -52,6 +62,9 @@ class Status:
     open_quarantine: int
     totals: dict[str, int]
     balanced: bool
+    missing: int
+    statistics_lag: bool
+    free_bytes: int
 
     @property
     def pending(self) -> int:
@@ -65,6 +78,13 @@ class Status:
             "pending": self.pending,
             "last_instant": self.last_instant,
             "freshness_seconds": self.freshness,
+            "service": None
+            if self.service is None
+            else {
+                "process": self.service.process,
+                "since": iso(self.service.since_us),
+                "waits_for": self.service.waits_for or None,
+            },
             "stages": {
                 "store": {"transactions": self.transactions},
                 "delivery": {
@@ -76,13 +96,14 @@ class Status:
             },
             "ledger": self.totals,
             "ledger_balanced": self.balanced,
+            "free_bytes": self.free_bytes,
         }
 
 
 def read_status(home: Home, clock: Clock = system_clock) -> Status:
     """Looks at every stage of a home."""
     storage = home.storage
-    state, rows, instant, freshness, quarantined = LakeState(), 0, None, {}, 0
+    state, rows, instant, freshness, quarantined, lag = LakeState(), 0, None, {}, 0, False
     if lake_exists(storage):
         lake = Lake(storage, clock)
         state = lake.state()
@@ -91,8 +112,11 @@ def read_status(home: Home, clock: Clock = system_clock) -> Status:
         kept = list(lake.processed.metadata_kept(METADATA_KEY).values())[-FRESHNESS_COMMITS:]
         freshness = merged(LakeState.loads(text).freshness for text in kept)
         quarantined = len(entries(lake.open_entries(state)))
+        lag = lags(lake.processed, lake.statistics)
     transactions, delivery = _before_landing(home, storage, clock)
     return Status(
+        now_us=clock(),
+        service=present(home.path),
         transactions=transactions,
         delivery=delivery,
         etl=Stage(_waiting_in_landing(storage, state)),
@@ -106,7 +130,19 @@ def read_status(home: Home, clock: Clock = system_clock) -> Status:
         open_quarantine=quarantined,
         totals=state.totals.as_dict(),
         balanced=state.totals.balanced,
+        missing=sum(last - first + 1 for _, first, last in state.checkpoint.gaps()),
+        statistics_lag=lag,
+        free_bytes=shutil.disk_usage(home.path).free,
     )
+
+
+def read_lag(home: Home, clock: Clock = system_clock) -> Stage:
+    """What is in the stream and not in the landing zone yet.
+
+    Raises:
+        StoreError: the store can't be read.
+    """
+    return _before_landing(home, home.storage, clock)[1]
 
 
 def _before_landing(home: Home, storage: Storage, clock: Clock) -> tuple[int, Stage]:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tradelake.feed import Fed
     from tradelake.home import Home
     from tradelake.market.simulator import Simulator
-    from tradelake.pipeline import Report
+    from tradelake.service.events import Event
     from tradelake.settings import Settings
 
 RATE = 100.0
@@ -82,7 +82,7 @@ def _page(settings: "Settings", port: int | None) -> AbstractContextManager[obje
 
 
 class _Demo:
-    """The market in a thread of its own, the pipeline in this one, the page in its process."""
+    """The market in a thread of its own, the service in this one, the page in its process."""
 
     def __init__(
         self,
@@ -96,6 +96,8 @@ class _Demo:
         self._settings = settings
         self._home = home
         self._stop = stop
+        self._market_closed = threading.Event()
+        self._beside = ExitStack()
         self._rate = rate
         self._seed = seed
         self._port = port
@@ -110,14 +112,11 @@ class _Demo:
         """Until `stop` is set, or so many seconds have passed."""
         from tradelake.clock import system_clock
         from tradelake.feed import Opening
-        from tradelake.pipeline import Pipeline
+        from tradelake.service.service import Service
 
         opening = Opening.choose(self._seed, system_clock)
         simulator = make_simulator(self._settings, opening.seed, opening.start_us, self._rate)
-        with (
-            Pipeline(self._home, self._settings) as pipeline,
-            _page(self._settings, self._port),
-        ):
+        with self._beside:
             note(f"home {self._home.path}; Ctrl-C stops")
             market = threading.Thread(
                 target=self._play, args=(simulator,), name="market", daemon=True
@@ -127,14 +126,13 @@ class _Demo:
             if timer:
                 timer.start()
             try:
-                pipeline.follow(self._stop, report=self._report)
+                # The market closes first, so that what it wrote last is folded, too.
+                Service(self._home, self._settings, [self._observe]).run(self._market_closed)
             finally:
                 self._stop.set()
                 market.join()
                 if timer:
                     timer.cancel()
-            for report in pipeline.wind_up():  # what the market wrote while the last commit ran
-                self._report(report)
         if self._failure is not None:
             raise self._failure
         lasted = time.monotonic() - self._began
@@ -153,13 +151,23 @@ class _Demo:
         except BaseException as failure:
             self._failure = failure
             self._stop.set()
+        finally:
+            self._market_closed.set()
 
     def _count(self, fed: "Fed") -> None:
         self._changes = fed.changes
 
-    def _report(self, report: "Report") -> None:
+    def _observe(self, event: "Event") -> None:
         from tradelake.etl.freshness import quantile_seconds
+        from tradelake.service.events import Folded, PassedOver, Resumed, Started, Waiting
 
+        if isinstance(event, Started):  # and not before: another demo's page is not ours to take
+            self._beside.enter_context(_page(self._settings, self._port))
+        if isinstance(event, Waiting | Resumed | PassedOver):
+            note(str(event))
+        if not isinstance(event, Folded):
+            return
+        report = event.report
         row = report.batch.row
         self._folded += row.counts.received
         if self._ticker.due():

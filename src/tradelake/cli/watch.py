@@ -1,11 +1,14 @@
 """status, ledger, verify: whether all is well."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tradelake.cli.context import shell_of
 from tradelake.cli.output import plain, print_json, print_table
+
+if TYPE_CHECKING:
+    from tradelake.status import Status
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
 
@@ -17,22 +20,35 @@ def register(app: typer.Typer) -> None:
 
 
 def status(context: typer.Context, as_json: Json = False) -> None:
-    """Show how far each stage is, how fresh the lake is, and what waits.
+    """Show whether all is well and, if not, what to do; and how far each stage is.
 
     \b
     tradelake status
     tradelake status --json
+    tradelake status --json | jq -e .well     # for a monitor: exits 1 when it is not
     """
     from tradelake.home import Home
     from tradelake.status import read_status
+    from tradelake.verdict import judge
 
     now = read_status(Home(shell_of(context).settings().home).require())
+    verdict = judge(now)
     if as_json:
-        print_json(now.as_json())
+        print_json(verdict.as_json() | now.as_json())
         return
+    print(verdict)
+    for finding in verdict.findings:
+        print(f"{'!' if finding.serious else '-'} {plain(finding.what)}\n    {finding.do}")
+    print()
+    print_table(["stage", "state"], _stages(now))
+
+
+def _stages(now: "Status") -> list[list[object]]:
     age = now.delivery.age_seconds
     fresh = now.freshness["p50"], now.freshness["p99"]
-    rows: list[list[object]] = [
+    service = now.service
+    return [
+        ["service", "none follows" if service is None else f"{service.process} follows"],
         ["store", f"{now.transactions:,} transactions"],
         [
             "delivery",
@@ -46,9 +62,9 @@ def status(context: typer.Context, as_json: Json = False) -> None:
             "unknown" if fresh[0] is None else f"p50 {fresh[0]} s, p99 {fresh[1]} s",
         ],
         ["quarantine", f"{now.open_quarantine:,} entries open"],
-        ["ledger", "balanced" if now.balanced else "DOES NOT BALANCE: run `tradelake verify`"],
+        ["ledger", "balanced" if now.balanced else "DOES NOT BALANCE"],
+        ["disk", f"{now.free_bytes / 1e9:,.1f} GB free"],
     ]
-    print_table(["stage", "state"], rows)
 
 
 def ledger(context: typer.Context, as_json: Json = False) -> None:

@@ -1,0 +1,45 @@
+"""What a service tells, as lines of JSON for programs, or as plain lines for a person."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from tradelake.cli.progress import note
+from tradelake.clock import Clock, iso, system_clock
+from tradelake.etl.freshness import quantile_seconds
+from tradelake.pipeline import Report
+from tradelake.service.events import Event, Folded
+
+
+class JsonLog:
+    """An observer that writes each event to stderr as a line of JSON."""
+
+    def __init__(self, clock: Clock = system_clock) -> None:
+        self._clock = clock
+
+    def __call__(self, event: Event) -> None:
+        """Writes it."""
+        fields = _report(event.report) if isinstance(event, Folded) else asdict(event)
+        head = {"time": iso(self._clock()), "level": event.level, "event": event.name}
+        print(json.dumps(head | fields), file=sys.stderr, flush=True)
+
+
+def say(event: Event) -> None:
+    """Writes an event to stderr as a person reads it."""
+    note(f"{event}")
+
+
+def _report(report: Report) -> dict[str, Any]:
+    row = report.batch.row
+    return {
+        "batch": row.batch,
+        "instant": row.instant,
+        **row.counts.as_dict(),
+        "rows_upserted": row.rows_upserted,
+        "rows_deleted": row.rows_deleted,
+        "objects": len(row.objects),
+        "objects_waiting": report.waiting,
+        "freshness_p99": quantile_seconds(report.batch.freshness, 0.99),
+        "seconds": round(report.seconds, 3),
+    }

@@ -1,0 +1,1 @@
+"""The pipeline run for weeks: it goes on through what passes, and tells how it is."""

@@ -1,0 +1,152 @@
+"""The service: a pipeline that is begun again whenever something passing stopped it."""
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+
+import duckdb
+
+from tradelake.clock import Clock, system_clock
+from tradelake.errors import LeaseHeld, StorageError, StoreError
+from tradelake.home import Home
+from tradelake.housekeeping import Done
+from tradelake.pipeline import Pipeline, Report, holder
+from tradelake.presence import Presence, hold
+from tradelake.service.events import (
+    Event,
+    Folded,
+    Observer,
+    Resumed,
+    Started,
+    Stopped,
+    Tidied,
+    Waiting,
+)
+from tradelake.settings import Settings
+
+FIRST_PAUSE = 1.0
+"""Seconds before something that failed is tried again; doubled each time, up to the longest."""
+
+LONGEST_PAUSE = 30.0
+"""Half a minute after the disk has room again, the lake moves again; and no log is flooded."""
+
+PASSING = (
+    StorageError,
+    StoreError,
+    OSError,
+    sqlite3.OperationalError,
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+)
+"""What may pass without anybody mending the home: a full disk, a lock, a lost permission, a file
+system that went away. A damaged table or an impossible setting won't, and ends the service."""
+
+
+class Service:
+    """Follows a home for as long as it is let, and tells its observers what happens.
+
+    After an error the pipeline is begun anew, from what is committed: so nothing is lost, and
+    nothing taken twice.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        observers: Sequence[Observer] = (),
+        clock: Clock = system_clock,
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._observers = observers
+        self._clock = clock
+        self._process = holder(clock)
+        self._began = False
+        self._waits: str | None = None
+        self._since_us = clock()
+        self._turned_us = clock()
+
+    @property
+    def waits_for(self) -> str | None:
+        """What is in the way, None while all goes on. Any thread may ask."""
+        return self._waits
+
+    @property
+    def turned_us(self) -> int:
+        """When it last looked at the stream and found all well, or began; µs since 1970."""
+        return self._turned_us
+
+    def run(
+        self, stop: threading.Event, *, every: float | None = None, rescan: bool = False
+    ) -> None:
+        """Until `stop` is set.
+
+        Raises:
+            LeaseHeld: another process writes the lake, or follows this home.
+            TableError: a table can't be used.
+            UsageError: a setting can't be.
+        """
+        with hold(self._home.path, Presence(self._process, self._clock())) as self._post:
+            self._tell(Started(self._process, str(self._home.path)))
+            pause = FIRST_PAUSE
+            while not stop.is_set():
+                try:
+                    self._follow(stop, every, rescan)
+                except (LeaseHeld, *PASSING) as error:
+                    if isinstance(error, LeaseHeld) and not self._began:
+                        raise
+                    if self._waits is None:
+                        pause = FIRST_PAUSE
+                    self._wait_for(error, pause)
+                    stop.wait(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE)
+            self._tell(Stopped())
+
+    def _follow(self, stop: threading.Event, every: float | None, rescan: bool) -> None:
+        with Pipeline(self._home, self._settings, self._clock) as pipeline:
+            self._began = True
+            pipeline.follow(
+                stop,
+                every=every,
+                rescan=rescan,
+                report=self._folded,
+                tidied=self._tidied,
+                turned=self._turned,
+            )
+
+    def _folded(self, report: Report) -> None:
+        self._tell(Folded(report))
+
+    def _tidied(self, done: Done) -> None:
+        self._tell(Tidied(done.chore, done.did, done.seconds))
+
+    def _turned(self) -> None:
+        """A whole turn went well, so what was in the way has passed."""
+        self._turned_us = self._clock()
+        if self._waits is not None:
+            waited = max(0, self._clock() - self._since_us) / 1_000_000
+            self._is(None)
+            self._tell(Resumed(waited))
+
+    def _wait_for(self, error: Exception, pause: float) -> None:
+        waiting = Waiting(_sentence(error), pause)
+        if self._waits != waiting.waits_for:
+            self._is(waiting.waits_for)
+            self._tell(waiting)
+
+    def _is(self, waits_for: str | None) -> None:
+        """Remembers what is waited for, and since when, and lets `status` see it."""
+        if waits_for is None or self._waits is None:
+            self._since_us = self._clock()
+        self._waits = waits_for
+        self._post.tell(Presence(self._process, self._since_us, waits_for or ""))
+
+    def _tell(self, event: Event) -> None:
+        for observer in self._observers:
+            observer(event)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return " ".join(str(error).split())

@@ -1,0 +1,57 @@
+"""The unit, and what systemd is told."""
+
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tradelake.errors import UsageError
+from tradelake.service.events import Started, Stopped, Waiting
+from tradelake.service.systemd import Notifier, unit
+
+
+@pytest.mark.parametrize("folder", ["plain", "with space", "50%", "a$b", 'a"b', "a;b", "ä"])
+def test_systemd_takes_the_unit_whatever_the_home_is_called(tmp_path: Path, folder: str) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not there: install systemd")
+    home = tmp_path / folder
+    text = unit(home, "root", ["/bin/echo", "--home", str(home), "run"])
+    file = tmp_path / "tradelake.service"
+    file.write_text(text)
+
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", file], capture_output=True, text=True, check=False
+    )
+
+    ours = [line for line in checked.stderr.splitlines() if "tradelake" in line]
+    assert ours == []
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_a_home_that_no_unit_can_name_is_refused() -> None:
+    with pytest.raises(UsageError, match="can't stand in a systemd unit"):
+        unit(Path("/a\nExecStartPre=/bin/evil"), "root", ["/bin/true"])
+
+
+def test_the_manager_is_told_how_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        monkeypatch.setenv("NOTIFY_SOCKET", path)
+        tell = Notifier()
+        for event in (Started("process 1", "/srv"), Waiting("room", 2), Stopped()):
+            tell(event)
+        texts = [manager.recv(4096).decode() for _ in range(3)]
+
+    assert texts[0].startswith("READY=1\nSTATUS=following /srv")
+    assert texts[1] == "STATUS=waits, and tries again in 2 s: room"
+    assert texts[2] == "STOPPING=1\nSTATUS=stopped"
+
+
+def test_where_no_manager_listens_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/at/all")
+    Notifier()(Stopped())
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    Notifier()(Stopped())
