@@ -4,7 +4,8 @@
     ├── UsageError            the call was wrong: an option, a setting, a file's format; exit 2
     ├── StorageError          an object could not be read or written
     │   ├── ObjectExists      a create-only put found the object already there
-    │   └── ObjectMissing     the object is not there
+    │   ├── ObjectMissing     the object is not there
+    │   └── ObjectUnavailable it is there, and can't be read now
     ├── TableError            a Hudi table can't be used
     │   ├── UnsupportedTable  a version or feature we do not maintain
     │   ├── DamagedTable      a file of the table does not hold what it must
@@ -35,6 +36,10 @@ class ObjectExists(StorageError):
 
 class ObjectMissing(StorageError):
     """The object is not there."""
+
+
+class ObjectUnavailable(StorageError):
+    """The object is there and can't be read now (permission, an I/O error); it may be later."""
 
 
 class TableError(TradelakeError):

@@ -5,14 +5,22 @@ a create-only put lets exactly one writer win; keys never leave the root.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from tradelake.errors import LeaseHeld, ObjectExists, ObjectMissing, StorageError
+from tradelake.errors import (
+    LeaseHeld,
+    ObjectExists,
+    ObjectMissing,
+    ObjectUnavailable,
+    StorageError,
+)
 
 _TEMPORARY = ".tmp-"
 
@@ -24,13 +32,13 @@ class Storage(Protocol):
         """Writes an object whole and durably; with create, raises ObjectExists if it is there."""
 
     def get(self, key: str) -> bytes:
-        """The object's bytes; raises ObjectMissing."""
+        """The object's bytes; raises ObjectMissing, or ObjectUnavailable."""
 
     def exists(self, key: str) -> bool:
         """Whether the object is there."""
 
     def size(self, key: str) -> int:
-        """The object's length in bytes; raises ObjectMissing."""
+        """The object's length in bytes; raises ObjectMissing, or ObjectUnavailable."""
 
     def children(self, prefix: str = "") -> list[str]:
         """The names (not keys) of the objects and folders directly in the folder, sorted."""
@@ -53,6 +61,10 @@ class LocalStorage:
 
     A put writes a temporary file beside the target, syncs it, and links or renames it into place,
     then syncs the folder: after a power cut the object is there whole, or not there.
+
+    Only a regular file is an object. A link, FIFO, socket or device is none, so that nothing from
+    outside the root is read and nothing is waited for; a link to a folder is not listed. The
+    folders given as root or prefix may be links: that is how a part comes to lie on another disk.
     """
 
     def __init__(self, root: str | Path, *, sync: bool = True) -> None:
@@ -95,27 +107,39 @@ class LocalStorage:
 
     def get(self, key: str) -> bytes:
         path = self._path(key)
-        try:
-            return path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise ObjectMissing(f"{path} is not there") from error
-        except OSError as error:
-            raise StorageError(f"can't read {path}: {error.strerror or error}") from error
+        with _reading(path):
+            # Not blocking: opening a FIFO that nobody writes to would wait for ever.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                _require_regular(os.fstat(descriptor))
+                with open(descriptor, "rb", buffering=0, closefd=False) as file:
+                    return file.read()
+            finally:
+                os.close(descriptor)
 
     def exists(self, key: str) -> bool:
-        return self._path(key).is_file()
+        try:
+            self.size(key)
+        except ObjectMissing:
+            return False
+        return True
 
     def size(self, key: str) -> int:
         path = self._path(key)
-        try:
-            return path.stat().st_size
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise ObjectMissing(f"{path} is not there") from error
+        with _reading(path):
+            found = os.lstat(path)
+            _require_regular(found)
+            return found.st_size
 
     def children(self, prefix: str = "") -> list[str]:
         top = self._path(prefix) if prefix else self.root
         try:
-            return sorted(p.name for p in top.iterdir() if not p.name.startswith(_TEMPORARY))
+            with os.scandir(top) as entries:
+                return sorted(
+                    entry.name
+                    for entry in entries
+                    if not (entry.name.startswith(_TEMPORARY) or entry.is_symlink())
+                )
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
@@ -204,3 +228,25 @@ class LocalStorage:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """The system's errors in reading a file, as ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_OBJECT:
+            raise ObjectMissing(f"{path} is not there") from error
+        raise ObjectUnavailable(f"can't read {path}: {error.strerror or error}") from error
+
+
+def _require_regular(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise FileNotFoundError(errno.ENOENT, "no regular file")
+
+
+_NO_OBJECT = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG}
+)
+"""Nothing is there, or no regular file: ELOOP is a link, ENXIO a socket or an absent device."""
