@@ -6,7 +6,6 @@ import typer
 
 from tradelake.cli.context import Shell, shell_of
 from tradelake.cli.output import print_json, print_table
-from tradelake.cli.run import summary
 from tradelake.errors import UsageError
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def retry(
     asked = set(wanted or (entry.id for entry in found))
     left = len(asked - {entry.id for entry in _entries(shell)})
     print(f"{left:,} of {len(asked):,} entries left the quarantine: ", end="")
-    print(summary(counts) if counts != Counts() else "nothing could be used yet")
+    print(counts if counts != Counts() else "nothing could be used yet")
 
 
 def _entries(shell: Shell) -> "list[Entry]":
