@@ -11,6 +11,7 @@ import typer
 
 from tradelake import __version__
 from tradelake.cli import main as cli
+from tradelake.cli import query
 from tradelake.errors import StorageError, UsageError
 
 Captured = pytest.CaptureFixture[str]
@@ -23,45 +24,79 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Makes the command `fail` that raises the error."""
+    """Makes the command `tables` raise the error."""
 
-    def fail() -> None:
+    def fail(*_: object) -> None:
         raise error
 
-    def build() -> typer.Typer:
-        app = typer.Typer(rich_markup_mode=None)
-        app.callback()(cli._everywhere)
-        app.command("fail")(fail)
-        return app
+    monkeypatch.setattr(query, "_catalog", fail)
 
-    monkeypatch.setattr(cli, "build_app", build)
+
+def home_in_force(captured: Captured, *given: str) -> str:
+    assert cli.run(given) == 0
+    return str(json.loads(captured.readouterr().out)["home"]["value"])
 
 
 @pytest.mark.parametrize(
-    ("given", "hoisted"),
+    "given",
     [
-        (["sql", "x", "--home", "d", "--debug"], ["--home", "d", "--debug", "sql", "x"]),
-        (["sql", "--home=d", "x"], ["--home", "d", "sql", "x"]),
-        (["--home", "d", "sql"], ["--home", "d", "sql"]),
-        (["sql", "--", "--home", "d", "--debug"], ["sql", "--", "--home", "d", "--debug"]),
-        ([], []),
+        ["--home", "/d", "config", "--json"],
+        ["config", "--home", "/d", "--json"],
+        ["config", "--json", "--home=/d"],
+        ["--home", "/e", "config", "--json", "--home", "/d"],
+    ],
+    ids=" ".join,
+)
+def test_home_may_stand_before_or_after_the_command(given: list[str], capsys: Captured) -> None:
+    assert home_in_force(capsys, *given) == "/d"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["changes", "--home", "/d", "export", "-"],
+        ["--home", "/d", "changes", "export", "-"],
+        ["changes", "export", "-", "--home", "/d"],
+    ],
+    ids=" ".join,
+)
+def test_home_may_stand_anywhere_around_a_group_s_command(
+    given: list[str], capsys: Captured
+) -> None:
+    assert cli.run(given) == 2
+    assert "there is no tradelake home at /d;" in capsys.readouterr().err
+
+
+def test_what_follows_two_dashes_is_no_option(tmp_path: Path, capsys: Captured) -> None:
+    assert cli.run(["describe", "--home", str(tmp_path), "--", "--debug"]) == 1
+    assert "--debug" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["sql", "--home"], "Option '--home' requires an argument"),
+        (["--home", "", "sql"], "--home needs a folder"),
+        (["--home", "--", "x"], "--home needs a folder"),
     ],
 )
-def test_home_and_debug_may_stand_anywhere(given: list[str], hoisted: list[str]) -> None:
-    assert cli.hoist(given) == hoisted
-
-
-@pytest.mark.parametrize("given", [["sql", "--home"], ["--home", "", "sql"], ["--home", "--", "x"]])
-def test_home_without_a_folder_is_wrong_usage(given: list[str], capsys: Captured) -> None:
+def test_home_without_a_folder_is_wrong_usage(
+    given: list[str], said: str, capsys: Captured
+) -> None:
     assert cli.run(given) == 2
-    assert capsys.readouterr().err == "tradelake: --home needs a folder\n"
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         (["sqll"], "tradelake: No such command 'sqll'. Did you mean 'sql'?"),
-        (["tables", "--jsn"], "No such option: --jsn"),
+        (["staus"], "Did you mean 'status'? (see: tradelake --help)"),
+        (["changes", "exprot", "-"], "Did you mean 'export'? (see: tradelake changes --help)"),
+        (["tables", "--jsn"], "No such option: --jsn. Did you mean '--json'?"),
+        (["run", "--onec"], "Did you mean '--once'? (see: tradelake run --help)"),
+        (["status", "--hom", "x"], "Did you mean '--home'?"),
+        (["help", "statsu"], "Did you mean 'status'?"),
         (["sql"], "Missing argument"),
         (["sql", "select 1", "--format", "xml"], "'xml' is not one of"),
         (["describe", "a", "b"], "unexpected extra argument"),
@@ -92,7 +127,7 @@ def test_a_failure_is_one_sentence_without_traceback(
     error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     failing(monkeypatch, error)
-    assert cli.run(["fail"]) == code
+    assert cli.run(["tables"]) == code
     shown = capsys.readouterr().err
     assert said in shown
     assert shown.count("\n") == bool(said)
@@ -101,23 +136,12 @@ def test_a_failure_is_one_sentence_without_traceback(
 def test_debug_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, StorageError("x"))
     with pytest.raises(StorageError):
-        cli.run(["fail", "--debug"])
+        cli.run(["tables", "--debug"])
 
 
 def test_version(capsys: Captured) -> None:
     assert cli.run(["--version"]) == 0
     assert capsys.readouterr().out == f"tradelake {__version__}\n"
-
-
-def test_every_command_has_help_with_an_example(capsys: Captured) -> None:
-    names = [
-        command.name or command.callback.__name__ for command in cli.build_app().registered_commands
-    ]  # type: ignore[union-attr]
-    for name in names:
-        assert cli.run([name, "--help"]) == 0
-        shown = capsys.readouterr().out
-        assert f"\n  tradelake {name}" in shown.replace("TRADELAKE_BUFFER_SECONDS=5 ", ""), name
-        assert "--home DIR" in shown, name
 
 
 def test_config_shows_values_and_where_they_come_from(

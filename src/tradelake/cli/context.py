@@ -1,19 +1,20 @@
 """What every command is given: where the home is, and the settings when it asks for them."""
 
-import sys
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
 
+from tradelake.cli.progress import note
+
 if TYPE_CHECKING:
     from tradelake.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shell:
-    """The options that every command takes. home: as given with --home, else None."""
+    """The options that every command takes, as they are met. home: given with --home, else None."""
 
     home: str | None = None
     debug: bool = False
@@ -30,7 +31,7 @@ class Shell:
             warnings.simplefilter("always")
             settings = load(self.home, flags)
         for warning in caught:
-            print(f"tradelake: warning: {warning.message}", file=sys.stderr)
+            note(f"tradelake: warning: {warning.message}")
         return settings
 
 

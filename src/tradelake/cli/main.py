@@ -1,171 +1,126 @@
-"""The `tradelake` command: its options, its exit codes, and how it says that something failed.
+"""The `tradelake` process: its exit codes, its standard streams, and how it says what failed.
 
-Exit 0 on success, 2 on wrong usage, 1 on any other failure, 130 on Ctrl-C. A command lives in a
-module of its group; heavy imports belong inside its function, so that --help stays quick.
+Exit 0 on success, 2 on wrong usage, 1 on any other failure, 130 on Ctrl-C. The commands are put
+together in `app.py`, which is imported when Ctrl-C is quiet already.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Annotated
+from types import FrameType
+from typing import TYPE_CHECKING
 
-import typer
-from typer.exceptions import TyperException
-
-from tradelake import __version__
-from tradelake.cli.context import Shell
 from tradelake.errors import TradelakeError, UsageError
 
-GROUPS = ("demo", "market", "changes", "run", "query", "watch", "dashboard", "quarantine", "config")
-"""Modules of this package, each with `register(app)`; their order is the order in --help."""
+if TYPE_CHECKING:
+    from typer.exceptions import TyperException
 
-_EVERYWHERE = (
-    "--home DIR (where all state lies; else $TRADELAKE_HOME, else ./.tradelake) and --debug "
-    "(tracebacks) may stand before or after any command."
-)
-_COMPLETION_VARIABLE = "_TRADELAKE_COMPLETE"
+    from tradelake.cli.context import Shell
 
-
-def build_app() -> typer.Typer:
-    """The application with all its commands."""
-    app = typer.Typer(
-        name="tradelake",
-        help="An Apache Hudi lake that follows a store of crypto trades within a second.",
-        epilog="Begin with: tradelake demo",
-        rich_markup_mode=None,  # rich would cost 0.1 s of every start, and boxes don't pipe
-        pretty_exceptions_enable=False,
-        no_args_is_help=True,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    app.callback()(_everywhere)
-    for group in GROUPS:
-        import_module(f"tradelake.cli.{group}").register(app)
-    _append_epilog(app)
-    return app
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"tradelake {__version__}")
-        raise typer.Exit
-
-
-def _everywhere(
-    context: typer.Context,
-    home: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="The folder of all state; else $TRADELAKE_HOME, else ./.tradelake.",
-            show_default=False,
-        ),
-    ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[  # noqa: ARG001 - acts by itself
-        bool,
-        typer.Option("--version", help="Show the version.", callback=_version, is_eager=True),
-    ] = False,
-) -> None:
-    context.obj = Shell(home, debug)
-
-
-def _append_epilog(app: typer.Typer) -> None:
-    for command in app.registered_commands:
-        if not isinstance(command.epilog, str):
-            command.epilog = _EVERYWHERE
-    for group in app.registered_groups:
-        if group.typer_instance is not None:
-            _append_epilog(group.typer_instance)
-
-
-def hoist(arguments: Sequence[str]) -> list[str]:
-    """Moves --home and --debug to the front; what follows `--` is left alone.
-
-    Raises:
-        UsageError: --home without a folder.
-    """
-    front: list[str] = []
-    rest: list[str] = []
-    waiting = iter(arguments)
-    for argument in waiting:
-        if argument == "--":
-            rest += [argument, *waiting]
-        elif argument == "--debug":
-            front.append(argument)
-        elif argument == "--home":
-            if (folder := next(waiting, "")) in ("", "--"):
-                raise UsageError("--home needs a folder")
-            front += [argument, folder]
-        elif argument.startswith("--home="):
-            front += ["--home", argument.removeprefix("--home=")]
-        else:
-            rest.append(argument)
-    return front + rest
+INTERRUPTED = 130
+"""As shells count a process that Ctrl-C ended: 128 and the signal's number."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command line and exits."""
-    if os.environ.get(_COMPLETION_VARIABLE):
-        build_app()(prog_name="tradelake")
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+    from tradelake.cli import streams
+
+    interrupt = signal.getsignal(signal.SIGINT)
+    patient = interrupt is signal.default_int_handler  # else nohup's, or another's wish
+    if patient:
+        signal.signal(signal.SIGINT, _leave)
+    streams.prepare()
+    from tradelake.cli.app import COMPLETION_VARIABLE, build_command
+
+    if os.environ.get(COMPLETION_VARIABLE):
+        build_command().main(prog_name="tradelake")
+    if patient:
+        signal.signal(signal.SIGINT, interrupt)
+    code = run(sys.argv[1:] if argv is None else argv)
+    if patient:
+        signal.signal(signal.SIGINT, _leave)
+    streams.settle()
+    sys.exit(code)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Ends at once where nothing is open: while modules are loaded, and after the work is done."""
+    del number, frame
+    os._exit(INTERRUPTED)
 
 
 def run(argv: Sequence[str]) -> int:
     """Runs one command; returns its exit code. Failures are told on stderr in one sentence."""
-    debug = "--debug" in (argv[: argv.index("--")] if "--" in argv else argv)
+    from typer.exceptions import TyperException
+
+    from tradelake.cli.context import Shell
+
+    shell = Shell()
     try:
-        code = _invoke(hoist(argv))
+        code = _invoke(shell, list(argv))
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # `tradelake sql … | head` has what it wants
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except TyperException as error:
         return _say_usage(error)
     except Exception as error:
-        if debug:
+        if shell.debug:
             raise
         return _say(error)
     return code
 
 
-def _invoke(arguments: list[str]) -> int:
-    command = typer.main.get_command(build_app())
+def _invoke(shell: "Shell", arguments: list[str]) -> int:
+    import typer
+
+    from tradelake.cli import app
+
+    command = app.build_command()
     try:
-        with command.make_context("tradelake", arguments) as context:
+        with command.make_context("tradelake", arguments, obj=shell) as context:
             command.invoke(context)
     except typer.Exit as done:
         return done.exit_code
     except typer.Abort:
-        return 130
+        return INTERRUPTED
     return 0
 
 
-def _say_usage(error: TyperException) -> int:
+def _say_usage(error: "TyperException") -> int:
+    from tradelake.cli.progress import note
+
     message = error.format_message()
     if message.startswith("Usage:"):  # a group without its command: that is its help
-        print(message, file=sys.stderr)
+        note(message)
     else:
+        if near := getattr(error, "possibilities", None):
+            message = f"{error.message}. Did you mean {near[0]!r}?"
         context = getattr(error, "ctx", None)
         hint = f" (see: {context.command_path} --help)" if context is not None else ""
-        print(f"tradelake: {_sentence(message)}{hint}", file=sys.stderr)
+        note(f"tradelake: {_sentence(message.replace('Value error, ', ''))}{hint}")
     return error.exit_code
 
 
 def _say(error: Exception) -> int:
-    if isinstance(error, TradelakeError):
-        text = _sentence(str(error))
+    from tradelake.cli.progress import note
+    from tradelake.cli.streams import failure_of_output
+
+    code = 2 if isinstance(error, UsageError) else 1
+    if not isinstance(error, TradelakeError) and (failed := failure_of_output()):
+        text = f"can't write to standard output: {failed}"
+    elif isinstance(error, TradelakeError):
+        text = str(error)
     elif isinstance(error, OSError) and error.strerror:
-        text = _sentence(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     else:
         text = (
-            f"unexpected {type(error).__name__}: {_sentence(str(error))} "
-            "(run it again with --debug to see where)"
+            f"unexpected {type(error).__name__}: {error} (run it again with --debug to see where)"
         )
-    print(f"tradelake: {text}", file=sys.stderr)
-    return 2 if isinstance(error, UsageError) else 1
+    note(f"tradelake: {_sentence(text)}")
+    return code
 
 
 def _sentence(text: str) -> str:

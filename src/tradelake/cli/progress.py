@@ -1,5 +1,6 @@
 """Progress on stderr, and stopping when asked to: for commands that take a while."""
 
+import contextlib
 import signal
 import sys
 import threading
@@ -10,8 +11,9 @@ from types import FrameType
 
 
 def note(text: str) -> None:
-    """A line of progress."""
-    print(text, file=sys.stderr, flush=True)
+    """A line of progress, or of what went wrong. Where nobody can hear it, the work goes on."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 class Ticker:

@@ -1,0 +1,49 @@
+"""Options that several commands share, and numbers that are read strictly.
+
+Python would take `1_000`, ` 7` and `inf` for numbers; nobody means these on a command line.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
+
+DEFAULT_RATE = 100.0
+"""Orders a second: some 200 changes, enough to see every kind of trade within seconds."""
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?([0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})", re.ASCII)
+
+
+def whole(least: int, most: int) -> Callable[[object], int]:
+    """Reads a whole number within bounds; anything else is wrong usage."""
+
+    def read(value: object) -> int:
+        text = str(value)
+        if not _WHOLE.fullmatch(text) or not least <= int(text) <= most:
+            raise typer.BadParameter(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def number(least: float, most: float) -> Callable[[object], float]:
+    """Reads a number within bounds, such as 0.5; anything else is wrong usage."""
+
+    def read(value: object) -> float:
+        text = str(value)
+        if not _NUMBER.fullmatch(text) or not least <= float(text) <= most:
+            raise typer.BadParameter(
+                f"{text!r} is not a number from {_plainly(least)} to {_plainly(most)}"
+            )
+        return float(text)
+
+    return read
+
+
+def _plainly(number: float) -> str:
+    """Without an exponent: 1e-06 is no way to tell a bound."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
