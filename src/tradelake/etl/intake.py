@@ -11,7 +11,16 @@ import numpy as np
 import pyarrow as pa
 
 from tradelake.delivery.transform import landing_line
-from tradelake.etl.landing import ERRORS, LandingObject, Lines, Unreadable, read_object, split_lines
+from tradelake.errors import ObjectMissing, StorageError
+from tradelake.etl.landing import (
+    ERRORS,
+    LandingObject,
+    Lines,
+    NotTaken,
+    Unreadable,
+    read_object,
+    split_lines,
+)
 from tradelake.etl.quarantine import RAW_LIMIT, Refused
 from tradelake.storage import Storage
 from tradelake.trade import Reason, Rejected
@@ -80,8 +89,11 @@ class Intake:
 
     def take_object(
         self, storage: Storage, landed: LandingObject, ahead: "ReadAhead | None" = None
-    ) -> None:
-        """Takes an object's lines in; one that can't be read is one refused record."""
+    ) -> NotTaken | None:
+        """Takes an object's lines in; one that is damaged is one refused record.
+
+        Gives None, or why the object can't be read now: it is not taken then.
+        """
         try:
             content = read_object(storage, landed) if ahead is None else ahead.get(landed)
         except Unreadable as unreadable:
@@ -93,12 +105,17 @@ class Intake:
                     unreadable.raw[:RAW_LIMIT],
                 )
             )
-            return
+            return None
+        except ObjectMissing as missing:
+            return NotTaken(landed.key, str(missing), gone=True)
+        except StorageError as unavailable:
+            return NotTaken(landed.key, str(unavailable))
         lines = split_lines(content)
         if landed.is_error:
             self._take_error_lines(landed.key, lines)
         else:
             self._take_lines(landed.key, lines)
+        return None
 
     def take_raw(self, refused: Refused) -> None:
         """Takes a quarantined record in again: a landed line, or a raw change record."""

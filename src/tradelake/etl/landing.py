@@ -2,16 +2,20 @@
 
 landing/<stream>/YYYY/MM/DD/HH/*.gz                            records
 landing-errors/<stream>/processing-failed/YYYY/MM/DD/HH/*      what the transform could not use
+
+Streams and objects whose names begin with `.` or `_` are hidden, as Athena and Spark have it.
 """
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from tradelake.delivery.names import parse_name
+from tradelake.errors import ObjectUnavailable, StorageError
 from tradelake.storage import Storage
 
 LANDING = "landing"
@@ -21,11 +25,15 @@ LARGEST_OBJECT = 512 << 20
 unpacks to more is refused before it fills the memory."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_FIRST_PIECE, _LARGEST_PIECE = 16 << 10, 1 << 20
+_PADDING = re.compile(rb"\0*")
+"""Tapes and some writers pad with zeros."""
 
 _HOUR = r"(?P<hour>[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2})"
+_NAME = r"(?![._])[^/]+"
 _KEY = re.compile(
-    rf"(?:{LANDING}/[^/]+/{_HOUR}/[^/]+\.gz"
-    rf"|{ERRORS}/[^/]+/processing-failed/{_HOUR.replace('hour', 'error_hour')}/[^/]+)"
+    rf"(?:{LANDING}/{_NAME}/{_HOUR}/{_NAME}\.gz"
+    rf"|{ERRORS}/{_NAME}/processing-failed/{_HOUR.replace('hour', 'error_hour')}/{_NAME})"
 )
 
 
@@ -40,6 +48,31 @@ class LandingObject:
     def is_error(self) -> bool:
         """Whether it holds Firehose's error records rather than landed ones."""
         return self.key.startswith(f"{ERRORS}/")
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """A landing object, or a folder of them, that can't be read now.
+
+    why: a sentence. gone: it is not there any more; else it waits, and is to be tried again.
+    """
+
+    key: str
+    why: str
+    gone: bool = False
+
+
+Range = tuple[int, int]
+"""Positions, first and last."""
+
+
+def own_range(landed: LandingObject) -> tuple[str, Range] | None:
+    """Of an object that our own delivery named: `<root>/<stream>/<delivery>`, and its positions."""
+    name = parse_name(landed.key)
+    if name is None:
+        return None
+    root = landed.key.split("/", 1)[0]
+    return f"{root}/{name.stream}/{name.delivery_id}", (name.first, name.last)
 
 
 def landing_object(key: str) -> LandingObject | None:
@@ -59,29 +92,84 @@ def _is_text(key: str) -> bool:
     return True
 
 
-def list_objects(storage: Storage, since_hour: str = "") -> list[LandingObject]:
-    """All objects in hour folders not older than `since_hour`, oldest folder first."""
-    found: list[LandingObject | None] = []
+def list_objects(
+    storage: Storage, since_hour: str = "", not_taken: list[NotTaken] | None = None
+) -> list[LandingObject]:
+    """All objects in hour folders not older than `since_hour`, oldest folder first.
+
+    Parts that are in a merged object beside them are left out: merging was killed on the way.
+    not_taken: is given the folders that can't be listed now; without it such a folder is an error.
+    """
+    found: list[LandingObject] = []
+    listing = _Listing(storage, since_hour, not_taken)
     for root, between in ((LANDING, ""), (ERRORS, "/processing-failed")):
-        for stream in storage.children(root):
-            for folder in _hour_folders(storage, f"{root}/{stream}{between}", since_hour):
-                found += [landing_object(f"{folder}/{name}") for name in storage.children(folder)]
-    return sorted(landed for landed in found if landed is not None)
+        for stream in listing.children(root):
+            for folder in listing.hour_folders(f"{root}/{stream}{between}"):
+                keys = (f"{folder}/{name}" for name in listing.children(folder))
+                objects = [landed for key in keys if (landed := landing_object(key))]
+                repeats = _repeats(storage, objects)
+                found += [landed for landed in objects if landed not in repeats]
+    return sorted(found)
 
 
-def _hour_folders(storage: Storage, top: str, since_hour: str) -> Iterator[str]:
-    """Walks year, month, day, hour; leaves out what is older without looking into it."""
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    storage: Storage
+    since_hour: str
+    not_taken: list[NotTaken] | None
 
-    def walk(folder: str, path: str, depth: int) -> Iterator[str]:
-        if depth == 4:
+    def children(self, folder: str) -> list[str]:
+        try:
+            return self.storage.children(folder)
+        except StorageError as error:
+            if self.not_taken is None:
+                raise
+            self.not_taken.append(NotTaken(folder, str(error)))
+            return []
+
+    def hour_folders(self, folder: str, path: str = "", depth: int = 0) -> Iterator[str]:
+        """Walks year, month, day, hour; leaves out what is older without looking into it."""
+        if depth == len(("year", "month", "day", "hour")):
             yield folder
             return
-        for name in storage.children(folder):
+        for name in self.children(folder):
             below = f"{path}/{name}" if path else name
-            if below >= since_hour[: len(below)]:
-                yield from walk(f"{folder}/{name}", below, depth + 1)
+            if below >= self.since_hour[: len(below)]:
+                yield from self.hour_folders(f"{folder}/{name}", below, depth + 1)
 
-    return walk(top, "", 0)
+
+def containers(objects: Iterable[LandingObject]) -> dict[LandingObject, LandingObject]:
+    """Of objects of our own delivery that lie in the range of a wider one: the widest such.
+
+    Merging makes one object of several; both are there where it was killed before it deleted
+    the several.
+    """
+    own = [(*found, landed) for landed in objects if (found := own_range(landed))]
+    own.sort(key=lambda item: (item[0], item[1][0], -item[1][1]))
+    inside: dict[LandingObject, LandingObject] = {}
+    widest: tuple[str, Range, LandingObject] | None = None
+    for source, positions, landed in own:
+        if widest and source == widest[0] and positions[1] <= widest[1][1]:
+            if positions != widest[1]:
+                inside[landed] = widest[2]
+        else:
+            widest = source, positions, landed
+    return inside
+
+
+def _repeats(storage: Storage, objects: list[LandingObject]) -> set[LandingObject]:
+    """Parts whose merged object can be read: only then is it taken in their place."""
+    inside = containers(objects)
+    readable = {merged: _is_readable(storage, merged) for merged in set(inside.values())}
+    return {part for part, merged in inside.items() if readable[merged]}
+
+
+def _is_readable(storage: Storage, landed: LandingObject) -> bool:
+    try:
+        read_object(storage, landed)
+    except (Unreadable, StorageError):
+        return False
+    return True
 
 
 class Unreadable(Exception):
@@ -98,31 +186,45 @@ def read_object(storage: Storage, landed: LandingObject) -> bytes:
     Raises:
         Unreadable: it is damaged, cut short or empty. The whole object counts as one record:
             half of it might be lines that were never written so.
+        ObjectUnavailable: it can't be read now, or grew while it was read.
+        ObjectMissing: it is not there.
     """
+    if storage.size(landed.key) > LARGEST_OBJECT:
+        raise Unreadable(f"the object has more than {LARGEST_OBJECT >> 20} MB", b"")
     raw = storage.get(landed.key)
-    if not raw:
-        raise Unreadable("the object is empty", raw)
-    if landed.is_error and not raw.startswith(_GZIP_MAGIC):
+    if landed.is_error and raw and not raw.startswith(_GZIP_MAGIC):
         return raw  # Firehose may be set to leave error objects uncompressed
     try:
         return _decompress(raw)
     except (EOFError, zlib.error) as error:
-        raise Unreadable(f"gzip: {error}", raw) from None
+        if storage.size(landed.key) != len(raw):
+            why = f"{storage.url(landed.key)} is still being written"
+            raise ObjectUnavailable(why) from None
+        raise Unreadable(f"gzip: {error}" if raw else "the object is empty", raw) from None
 
 
 def _decompress(raw: bytes) -> bytes:
-    """All members of a gzip file; like gzip.decompress, but for a bound on what comes out."""
+    """All members of a gzip file; like gzip.decompress, but for a bound on what comes out.
+
+    It is fed by pieces: what follows a member is copied, and a file may have a million of them.
+    """
+    if not raw:
+        raise EOFError("it is empty")
     parts: list[bytes] = []
-    left = LARGEST_OBJECT
-    while raw:
-        member = zlib.decompressobj(wbits=31)
-        parts.append(member.decompress(raw, left))
-        left -= len(parts[-1])
-        if not member.eof:
-            if left <= 0:
+    at, left = 0, LARGEST_OBJECT
+    while at < len(raw):
+        member, piece = zlib.decompressobj(wbits=31), _FIRST_PIECE
+        while not member.eof:
+            if at == len(raw):
+                raise EOFError("it is cut short")
+            fed = raw[at : at + piece]
+            parts.append(member.decompress(fed, left + 1))
+            left -= len(parts[-1])
+            if left < 0:
                 raise EOFError(f"it unpacks to more than {LARGEST_OBJECT >> 20} MB")
-            raise EOFError("it is cut short")
-        raw = member.unused_data.lstrip(b"\0")  # tapes and some writers pad with zeros
+            at += len(fed) - len(member.unused_data)
+            piece = min(2 * piece, _LARGEST_PIECE)
+        at = _PADDING.match(raw, at).end()  # type: ignore[union-attr]  # it matches anywhere
     return b"".join(parts) if len(parts) > 1 else parts[0]
 
 
