@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hudi import HudiReadOptions, HudiTableBuilder
+from hudi import HudiQueryType, HudiReadOptions, HudiTableBuilder
 from tradelake.errors import StorageError
 from tradelake.hudi import HudiTable, TableSpec
 from tradelake.storage import LocalStorage
@@ -82,6 +82,16 @@ def read_by_hudi_rs(url: str, as_of: str | None = None) -> pa.Table | None:
         options = options.with_as_of_timestamp(as_of)
     batches = HudiTableBuilder.from_base_uri(url).build().read(options)
     return pa.Table.from_batches(batches) if batches else None
+
+
+def read_changes_by_hudi_rs(url: str, since: str, until: str | None = None) -> set[str]:
+    """The keys of the rows that commits after one instant, up to another, wrote."""
+    options = HudiReadOptions().with_query_type(HudiQueryType.Incremental)
+    options = options.with_start_timestamp(since)
+    if until is not None:
+        options = options.with_end_timestamp(until)
+    batches = HudiTableBuilder.from_base_uri(url).build().read(options)
+    return {key for batch in batches for key in batch.column("_hoodie_record_key").to_pylist()}
 
 
 def judge(storage: LocalStorage, expected: Model) -> None:

@@ -8,6 +8,7 @@ def test_the_exported_names_are_these() -> None:
         "MAX_GROUP_ROWS",
         "SMALL_GROUP_ROWS",
         "BaseFile",
+        "ClusterResult",
         "CommitResult",
         "HudiTable",
         "Snapshot",

@@ -11,6 +11,7 @@ too. A table is one folder of a `tradelake.storage.Storage`; one writer at a tim
 """
 
 from tradelake.hudi.basefile import BaseFile
+from tradelake.hudi.clustering import ClusterResult
 from tradelake.hudi.committing import CommitResult
 from tradelake.hudi.groups import MAX_GROUP_ROWS, SMALL_GROUP_ROWS
 from tradelake.hudi.keys import record_keys
@@ -24,6 +25,7 @@ __all__ = [
     "MAX_GROUP_ROWS",
     "SMALL_GROUP_ROWS",
     "BaseFile",
+    "ClusterResult",
     "CommitResult",
     "HudiTable",
     "Snapshot",

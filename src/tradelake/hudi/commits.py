@@ -12,6 +12,7 @@ from tradelake.hudi.layout import TableFolder
 from tradelake.hudi.timeline import Instant, Timeline, state_name
 
 SCHEMA = "schema"
+CLUSTER = "CLUSTER"
 # Object stores answer in tens of milliseconds, so commits are fetched some at a time.
 _PARALLEL_GETS = 8
 _NO_PREVIOUS = "null"

@@ -61,6 +61,22 @@ class FileGroups:
         self._files[number] = file
         self._rows[number] = rows
 
+    def retire(self, number: int) -> None:
+        """Forgets a group that was replaced; its number keeps its last file."""
+        self._in_partition[self._files[number].partition].discard(number)
+
+    def rows(self, number: int) -> int:
+        """How many rows a group has."""
+        return self._rows[number]
+
+    def partitions(self) -> list[str]:
+        """All partitions that have ever had a group."""
+        return sorted(self._in_partition)
+
+    def in_partition(self, partition: str) -> list[int]:
+        """The groups of a partition."""
+        return sorted(self._in_partition[partition])
+
     def with_room(
         self, partition: str, rows: int, sizes: GroupSizes, rewritten: Collection[int]
     ) -> int | None:

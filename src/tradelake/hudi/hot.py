@@ -31,11 +31,17 @@ class HotFiles:
 
     def put(self, path: str, rows: pa.Table, replaces: str | None) -> None:
         """Keeps the rows of a file, and no longer those of the file it replaces."""
+        if replaces is not None:
+            self.drop(replaces)
         with self._lock:
-            if replaces is not None and replaces in self._tables:
-                self._bytes -= self._tables.pop(replaces).nbytes
             self._tables[path] = rows
             self._bytes += rows.nbytes
             while self._bytes > self._largest:
                 _, dropped = self._tables.popitem(last=False)
                 self._bytes -= dropped.nbytes
+
+    def drop(self, path: str) -> None:
+        """Lets go of a file that is replaced."""
+        with self._lock:
+            if path in self._tables:
+                self._bytes -= self._tables.pop(path).nbytes

@@ -5,6 +5,8 @@ arrays sorted by hash. It may name a group that lacks the key (two keys with one
 always compared in the file; it never misses the group that has it.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -48,6 +50,11 @@ class KeyIndex:
         """Says that keys have left groups."""
         absent = ~self._overlay.remove(hashes, groups)
         self._base.remove(hashes[absent], groups[absent])
+
+    def move(self, old: Sequence[int], new: int) -> None:
+        """Says that all keys of the old groups are in the new one from now on."""
+        for run in (self._base, self._overlay):
+            run.groups[np.isin(run.groups, old)] = new
 
 
 class _Run:

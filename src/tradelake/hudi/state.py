@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -69,6 +70,7 @@ class TableState:
         self._sweep(files, timeline)
         self.groups, self.index = FileGroups(), KeyIndex()
         current = current_files(self.folder, files, timeline, self.log.of(timeline))
+        current = tuple(run_all(self.pool, partial(_sized, self), current))
         keys = run_all(self.pool, partial(_read_hashes, self), current)
         numbers = [
             self.groups.add(file, len(hashes)) for file, hashes in zip(current, keys, strict=True)
@@ -117,6 +119,13 @@ class TableState:
                 if not timeline.shows(file.instant):
                     self.folder.delete(self.folder.key(file.relative))
         self.folder.delete_below(self.folder.meta(".temp"))
+
+
+def _sized(state: TableState, file: BaseFile) -> BaseFile:
+    """The file with its size, also when the commit that told it has left the timeline."""
+    if file.size is not None:
+        return file
+    return replace(file, size=state.folder.storage.size(file.path))
 
 
 def _read_hashes(

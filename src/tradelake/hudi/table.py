@@ -10,7 +10,7 @@ import pyarrow as pa
 from tradelake.clock import Clock, system_clock
 from tradelake.errors import DamagedTable, ObjectExists, ObjectMissing, TableError
 from tradelake.hudi import properties
-from tradelake.hudi.commits import SCHEMA, CommitLog
+from tradelake.hudi.commits import CLUSTER, SCHEMA, CommitLog
 from tradelake.hudi.groups import MAX_GROUP_ROWS, SMALL_GROUP_ROWS, GroupSizes
 from tradelake.hudi.layout import LEASE, PROPERTIES, PROPERTIES_BACKUP, TableFolder
 from tradelake.hudi.schema import from_avro
@@ -135,15 +135,18 @@ class HudiTable:
         entries = []
         for i in timeline.instants:
             write = i in timeline.writes
-            stats = commits[i.time].stats if write and i.time in commits else ()
+            commit = commits.get(i.time) if write else None
+            stats = commit.stats if commit else ()
+            # Hudi counts the rows that clustering copies as inserted; none is.
+            changed = () if commit and commit.operation == CLUSTER else stats
             entries.append(
                 TimelineEntry(
                     instant=i.time,
                     action=i.action,
                     state=i.state,
-                    rows_inserted=sum(s.inserts for s in stats),
-                    rows_updated=sum(s.updates for s in stats),
-                    rows_deleted=sum(s.deletes for s in stats),
+                    rows_inserted=sum(s.inserts for s in changed),
+                    rows_updated=sum(s.updates for s in changed),
+                    rows_deleted=sum(s.deletes for s in changed),
                     files=len(stats),
                     bytes_written=sum(s.bytes for s in stats),
                     millis=sum(s.millis for s in stats),

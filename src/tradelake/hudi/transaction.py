@@ -58,11 +58,13 @@ class Transaction:
         """
         self._check_open()
         if not callable(metadata):
-            _check(metadata)
+            check_metadata(metadata)
         self.ended = True
         batch = gather(self._spec, self._upserts, self._deletes)
         return self._commit(
-            self.instant, batch, lambda: _check(metadata() if callable(metadata) else metadata)
+            self.instant,
+            batch,
+            lambda: check_metadata(metadata() if callable(metadata) else metadata),
         )
 
     def _calls(self) -> int:
@@ -73,7 +75,8 @@ class Transaction:
             raise TableError("this transaction has ended; begin another one")
 
 
-def _check(metadata: Metadata) -> Metadata:
+def check_metadata(metadata: Metadata) -> Metadata:
+    """The metadata, if a commit can carry them; raises TableError otherwise."""
     if SCHEMA in metadata:
         raise TableError(f"the metadata key {SCHEMA!r} belongs to Hudi")
     if not all(isinstance(v, str) for v in [*metadata, *metadata.values()]):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,18 +12,22 @@ from tradelake.errors import TableError, TradelakeError
 from tradelake.hudi.archiving import KEPT_COMMITS, archive
 from tradelake.hudi.batch import Batch
 from tradelake.hudi.cleaning import clean
+from tradelake.hudi.clustering import Clustering, ClusterResult, merges
+from tradelake.hudi.commits import SCHEMA
 from tradelake.hudi.committing import CommitResult, Committing
 from tradelake.hudi.keys import as_keys
 from tradelake.hudi.murmur import hash64
 from tradelake.hudi.schema import RECORD_KEY
+from tradelake.hudi.selection import CLUSTER_BYTES
 from tradelake.hudi.spec import TableSpec
 from tradelake.hudi.state import TableState
 from tradelake.hudi.timeline import Timeline
-from tradelake.hudi.transaction import Transaction
+from tradelake.hudi.transaction import Metadata, Transaction, check_metadata
 
 # A query reads the files it found when it began; it may take this long.
 CLEAN_RETENTION = timedelta(minutes=5)
 _MICROSECOND = timedelta(microseconds=1)
+R = TypeVar("R")
 
 
 class Writer:
@@ -91,6 +96,40 @@ class Writer:
             retention // _MICROSECOND,
         )
 
+    def cluster(
+        self,
+        sort_by: str | None = None,
+        metadata: Metadata | None = None,
+        most_bytes: int = CLUSTER_BYTES,
+    ) -> ClusterResult | None:
+        """Merges some small file groups into larger ones: a bounded step, as one replacecommit.
+
+        No row changes, not even the commit that it is of. None where nothing is worth doing: call
+        it again until then, or now and again between commits. The replaced files stay for queries
+        that read them, until `clean`.
+
+        sort_by     column by which the rows of a new file lie; the record key without it
+        metadata    goes into the replacecommit; that of the newest commit without it
+        most_bytes  read and rewritten at most; groups of half as many bytes are large
+
+        Raises TableError for an unknown column or metadata that are no strings.
+        """
+        timeline = self._timeline()
+        stored = self._state.format.stored
+        if sort_by is not None and sort_by not in stored.names:
+            raise TableError(f"no column {sort_by!r} to sort by; there are {stored.names}")
+        chosen = merges(self._state, most_bytes)
+        if not chosen:
+            return None
+        if metadata is None:
+            newest = self._state.log.get(timeline.writes[-1])
+            carried = dict(newest.extra) if newest else {}
+            metadata = {key: value for key, value in carried.items() if key != SCHEMA}
+        metadata = check_metadata(metadata)
+        instant = self._state.next_instant()
+        clustering = Clustering(self._state, instant, chosen, sort_by or RECORD_KEY)
+        return self._safely(lambda: clustering.run(metadata))
+
     def archive(self, keep: int = KEPT_COMMITS) -> int:
         """Takes the oldest commits beyond `keep` off the timeline; returns how many instants went.
 
@@ -110,10 +149,13 @@ class Writer:
     def _commit(
         self, instant: str, batch: Batch, metadata: Callable[[], Mapping[str, str]]
     ) -> CommitResult:
+        return self._safely(lambda: Committing(self._state, instant, batch).run(metadata))
+
+    def _safely(self, write: Callable[[], R]) -> R:
         try:
-            return Committing(self._state, instant, batch).run(metadata)
+            return write()
         except BaseException:
-            # Whether the commit completed before it failed is for the table to say: what is
+            # Whether the write completed before it failed is for the table to say: what is
             # pending is rolled back, and memory is read anew. Should that fail, too, it is tried
             # again before the writer's next use, or by the next writer.
             self._stale = True
@@ -128,7 +170,7 @@ class Writer:
     def _timeline(self) -> Timeline:
         self._check_usable()
         if self._busy:
-            raise TableError("a transaction is open; clean and archive when it has ended")
+            raise TableError("a transaction is open; clean, cluster and archive when it has ended")
         return Timeline.load(self._state.folder)
 
     def _check_usable(self) -> None:

@@ -1,4 +1,4 @@
-"""Avro container files of the timeline: plans and results of rollback and clean.
+"""Avro container files of the timeline: plans and results of services.
 
 The .avsc files beside this one have the shape (names, types, order of fields) that Hudi 0.14 and
 0.15 write for timeline layout 1, so that Hudi reads ours; on reading, a file's own schema counts.
