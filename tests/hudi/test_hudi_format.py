@@ -242,17 +242,6 @@ def test_keys_with_one_hash_are_told_apart(
         ]
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"partitionToWriteStats":{"p":[{}]}}'])
-def test_a_damaged_commit_is_named(table: HudiTable, storage: LocalStorage, damage: bytes) -> None:
-    with table.writer("test") as writer, writer.transaction() as transaction:
-        transaction.upsert(rows(many(3)))
-        instant = transaction.commit({}).instant
-    key = f"{PATH}/.hoodie/{instant}.commit"
-    storage.put(key, damage)
-    with pytest.raises(DamagedTable, match=key):
-        HudiTable.open(storage, PATH)
-
-
 def test_a_damaged_base_file_is_named(table: HudiTable, storage: LocalStorage) -> None:
     with table.writer("test") as writer, writer.transaction() as transaction:
         transaction.upsert(rows(many(3)))

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tradelake.errors import DamagedTable, ObjectMissing
-from tradelake.hudi.layout import TableFolder
-from tradelake.hudi.timeline import Instant, Timeline, state_name
+from tradelake.hudi.layout import TableFolder, parse_data_file
+from tradelake.hudi.timeline import REPLACE, Instant, Timeline, state_name
 
 SCHEMA = "schema"
 CLUSTER = "CLUSTER"
@@ -68,13 +68,20 @@ class WriteStat:
         }
 
     @classmethod
-    def from_json(cls, partition: str, stat: Mapping[str, Any]) -> "WriteStat":
-        """Reads a stat of whatever writer; counts that it lacks are 0."""
+    def from_json(cls, partition: str, stat: Mapping[str, Any], instant: str) -> "WriteStat":
+        """Reads a stat of whatever writer; counts that it lacks are 0.
+
+        Raises ValueError if it is of a file that the commit of this instant can't have written.
+        """
+        path = stat.get("path")
+        file = parse_data_file(partition, path.rpartition("/")[2]) if path else None
+        if file and (file.file_id, file.instant) != (stat["fileId"], instant):
+            raise ValueError(f"{path} is of another commit or file group")
         previous = stat.get("prevCommit")
         return cls(
             partition=partition,
             file_id=stat["fileId"],
-            path=stat.get("path"),
+            path=path,
             previous=None if previous in (None, "", _NO_PREVIOUS) else previous,
             rows=stat.get("numWrites") or 0,
             inserts=stat.get("numInserts") or 0,
@@ -111,16 +118,20 @@ class CommitMetadata:
         return json.dumps(content, separators=(",", ":")).encode()
 
     @classmethod
-    def parse(cls, data: bytes, where: str) -> "CommitMetadata":
-        """Reads a commit file; raises DamagedTable naming `where` if it is none."""
+    def parse(cls, data: bytes, instant: Instant, where: str) -> "CommitMetadata":
+        """Reads the completed file of an instant; raises DamagedTable naming `where` if it is none.
+
+        Hudi names the files written and the groups replaced even where there are none: a file that
+        says nothing of them is no commit without writes but one whose content was lost.
+        """
         try:
             content = json.loads(data)
-            replaced = content.get("partitionToReplaceFileIds") or {}
+            replaced = content["partitionToReplaceFileIds"] if instant.action == REPLACE else {}
             return cls(
                 operation=content.get("operationType") or "UNKNOWN",
                 stats=tuple(
-                    WriteStat.from_json(partition, stat)
-                    for partition, stats in (content.get("partitionToWriteStats") or {}).items()
+                    WriteStat.from_json(partition, stat, instant.time)
+                    for partition, stats in content["partitionToWriteStats"].items()
                     for stat in stats
                 ),
                 extra={
@@ -129,7 +140,10 @@ class CommitMetadata:
                 replaced={partition: tuple(ids) for partition, ids in replaced.items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedTable(f"{where} does not hold a Hudi commit: {error!r}") from error
+            raise DamagedTable(
+                f"{where} does not hold a Hudi commit ({error!r}); put it back from a copy, or make "
+                "the table anew"
+            ) from error
 
 
 class CommitLog:
@@ -174,6 +188,6 @@ class CommitLog:
     def _read(self, instant: Instant) -> CommitMetadata | None:
         key = self._folder.meta(state_name(instant.time, instant.action, instant.state))
         try:
-            return CommitMetadata.parse(self._folder.storage.get(key), key)
+            return CommitMetadata.parse(self._folder.storage.get(key), instant, key)
         except ObjectMissing:
             return None
