@@ -46,7 +46,7 @@ def test_the_manager_is_told_how_it_is(tmp_path: Path, monkeypatch: pytest.Monke
         texts = [manager.recv(4096).decode() for _ in range(3)]
 
     assert texts[0].startswith("READY=1\nSTATUS=following /srv")
-    assert texts[1] == "STATUS=waits, and tries again in 2 s: room"
+    assert texts[1] == "READY=1\nSTATUS=waits, and tries again in 2 s: room"
     assert texts[2] == "STOPPING=1\nSTATUS=stopped"
 
 

@@ -12,7 +12,7 @@ from tradelake.pipeline import Report
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The service begins. process: who holds the lease from now on; home: its folder."""
+    """The service has the lake's lease. process: who holds it from now on; home: its folder."""
 
     name: ClassVar = "started"
     level: ClassVar = "info"

@@ -87,7 +87,6 @@ class Service:
             UsageError: a setting can't be.
         """
         with hold(self._home.path, Presence(self._process, self._clock())) as self._post:
-            self._tell(Started(self._process, str(self._home.path)))
             pause = FIRST_PAUSE
             while not stop.is_set():
                 try:
@@ -104,7 +103,9 @@ class Service:
 
     def _follow(self, stop: threading.Event, every: float | None, rescan: bool) -> None:
         with Pipeline(self._home, self._settings, self._clock) as pipeline:
-            self._began = True
+            if not self._began:
+                self._began = True
+                self._tell(Started(self._process, str(self._home.path)))
             pipeline.follow(
                 stop,
                 every=every,

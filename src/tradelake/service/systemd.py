@@ -75,6 +75,10 @@ def _quoted(word: str) -> str:
     return f'"{text}"' if not text or set(text) & set(" ;'\"") else text
 
 
+_FIRST = {"started": "READY=1\n", "waiting": "READY=1\n", "stopped": "STOPPING=1\n"}
+"""A service that waits is at work: the manager must not end it for being late."""
+
+
 class Notifier:
     """An observer that tells systemd: that it is ready, how it is in a sentence, that it stops.
 
@@ -88,7 +92,7 @@ class Notifier:
         """Passes an event on."""
         if not self._address:
             return
-        first = {"started": "READY=1\n", "stopped": "STOPPING=1\n"}.get(event.name, "")
+        first = _FIRST.get(event.name, "")
         address = self._address
         if address.startswith("@"):  # an abstract socket
             address = "\0" + address[1:]
