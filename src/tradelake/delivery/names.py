@@ -40,6 +40,11 @@ def parse_name(key: str) -> ObjectName | None:
     return ObjectName(stream, delivery_id, int(first), int(last))
 
 
+def widened(key: str, last: int) -> str:
+    """The key of an object that begins as this one of ours does, and goes on to another last."""
+    return f"{key[: -POSITION_DIGITS - len('.gz')]}{last:0{POSITION_DIGITS}d}.gz"
+
+
 _NAME = re.compile(
     rf"(.+)-1-[0-9]{{4}}(?:-[0-9]{{2}}){{5}}-([0-9a-f]{{8}})"
     rf"-([0-9]{{{POSITION_DIGITS}}})-([0-9]{{{POSITION_DIGITS}}})\.gz"

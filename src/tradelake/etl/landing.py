@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -92,23 +93,49 @@ def _is_text(key: str) -> bool:
     return True
 
 
+_BETWEEN = {LANDING: "", ERRORS: "/processing-failed"}
+"""What stands between the stream and the year, by root."""
+
+HOUR_DIGITS = len("YYYY/MM/DD/HH")
+
+
+def hour_folder(root: str, stream: str, hour: str) -> str:
+    """The folder of a stream's objects of an hour (YYYY/MM/DD/HH), under LANDING or ERRORS."""
+    return f"{root}/{stream}{_BETWEEN[root]}/{hour}"
+
+
+def list_hours(storage: Storage, since: str, before: str) -> set[tuple[str, str]]:
+    """The streams and hours that have a folder, from one hour up to another, that one excluded.
+
+    Left out: what lies in folders that can't be listed now.
+    """
+    listing = _Listing(storage, since, [])
+    return {
+        (stream, hour)
+        for root in _BETWEEN
+        for stream in listing.children(root)
+        for folder in listing.hour_folders(f"{root}/{stream}{_BETWEEN[root]}")
+        if (hour := folder[-HOUR_DIGITS:]) < before
+    }
+
+
 def list_objects(
     storage: Storage, since_hour: str = "", not_taken: list[NotTaken] | None = None
 ) -> list[LandingObject]:
     """All objects in hour folders not older than `since_hour`, oldest folder first.
 
-    Parts that are in a merged object beside them are left out: merging was killed on the way.
+    Parts whose merged object lies beside them are left out: its records are theirs.
     not_taken: is given the folders that can't be listed now; without it such a folder is an error.
     """
     found: list[LandingObject] = []
     listing = _Listing(storage, since_hour, not_taken)
-    for root, between in ((LANDING, ""), (ERRORS, "/processing-failed")):
+    for root in _BETWEEN:
         for stream in listing.children(root):
-            for folder in listing.hour_folders(f"{root}/{stream}{between}"):
+            for folder in listing.hour_folders(f"{root}/{stream}{_BETWEEN[root]}"):
                 keys = (f"{folder}/{name}" for name in listing.children(folder))
                 objects = [landed for key in keys if (landed := landing_object(key))]
-                repeats = _repeats(storage, objects)
-                found += [landed for landed in objects if landed not in repeats]
+                parts = containers(objects) if _may_overlap(objects) else {}
+                found += [landed for landed in objects if landed not in parts]
     return sorted(found)
 
 
@@ -139,10 +166,9 @@ class _Listing:
 
 
 def containers(objects: Iterable[LandingObject]) -> dict[LandingObject, LandingObject]:
-    """Of objects of our own delivery that lie in the range of a wider one: the widest such.
+    """Of our own delivery's objects that lie in the range of a wider one: the widest such.
 
-    Merging makes one object of several; both are there where it was killed before it deleted
-    the several.
+    Merging makes one object of several, and deletes those a while later.
     """
     own = [(*found, landed) for landed in objects if (found := own_range(landed))]
     own.sort(key=lambda item: (item[0], item[1][0], -item[1][1]))
@@ -157,19 +183,10 @@ def containers(objects: Iterable[LandingObject]) -> dict[LandingObject, LandingO
     return inside
 
 
-def _repeats(storage: Storage, objects: list[LandingObject]) -> set[LandingObject]:
-    """Parts whose merged object can be read: only then is it taken in their place."""
-    inside = containers(objects)
-    readable = {merged: _is_readable(storage, merged) for merged in set(inside.values())}
-    return {part for part, merged in inside.items() if readable[merged]}
-
-
-def _is_readable(storage: Storage, landed: LandingObject) -> bool:
-    try:
-        read_object(storage, landed)
-    except (Unreadable, StorageError):
-        return False
-    return True
+def _may_overlap(objects: list[LandingObject]) -> bool:
+    """Told by where the positions stand in our names, at a tenth of what parsing costs."""
+    spans = sorted((landed.key[-44:-24], landed.key[-23:-3]) for landed in objects)
+    return any(after[0] <= before[1] for before, after in pairwise(spans))
 
 
 class Unreadable(Exception):
