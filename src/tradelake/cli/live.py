@@ -26,9 +26,6 @@ class Display:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(file=sys.stderr)
-        self._live = Live(
-            get_renderable=self.render, console=self._console, refresh_per_second=2, transient=True
-        )
         self._began = time.monotonic()
         self._home = ""
         self._total = Counts()
@@ -36,6 +33,9 @@ class Display:
         self._waits = ""
         self._passed_over = ""
         self._tidied = ""
+        self._live = Live(
+            get_renderable=self.render, console=self._console, refresh_per_second=2, transient=True
+        )
 
     def __enter__(self) -> "Display":
         self._live.start()
