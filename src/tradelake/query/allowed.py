@@ -12,23 +12,26 @@ def _words(text: str) -> frozenset[str]:
 
 STRUCTURE = _words(
     """
-    select from join where group having order ordered limit offset fetch qualify with cte
+    select from join where group having order ordered limit offset fetch with cte
     union intersect except subquery values tuple table tablealias alias aliases column identifier
-    star literal boolean null paren distinct lateral unnest tablesample
+    star literal boolean null paren distinct lateral unnest
     and or not eq neq nullsafeeq nullsafeneq gt gte lt lte add sub mul div mod neg
     between in is like escape exists any all case if cast trycast datatype datatypeparam
     interval var dpipe concat bracket array lambda attimezone limitoptions
+    intervalspan hexstring ignorenulls respectnulls columndef
     window windowspec filter withingroup groupingsets cube rollup grouping dot
     """
 )
 
-FUNCTIONS = _words("avg trim substring strposition extract currenttimestamp currentdate")
+FUNCTIONS = _words(
+    "avg trim substring strposition extract currenttimestamp currentdate localtimestamp"
+)
 """Functions that are nodes of their own; the rest are names, in `functions.py`."""
 
 TYPES = _words(
     """
     BOOLEAN TINYINT SMALLINT INT BIGINT FLOAT DOUBLE DECIMAL VARCHAR TEXT DATE
-    TIMESTAMP TIMESTAMPTZ ARRAY
+    TIMESTAMP TIMESTAMPTZ ARRAY STRUCT
     """
 )
 
@@ -42,6 +45,8 @@ ENGINE_WORDS = _words(
 
 WRITTEN_AS = {
     "version": "FOR TIMESTAMP/VERSION AS OF (use --as-of)",
+    "tablesample": "TABLESAMPLE",
+    "qualify": "QUALIFY (not Trino's SQL)",
     "into": "INTO",
     "lock": "FOR UPDATE",
     "pivot": "PIVOT",

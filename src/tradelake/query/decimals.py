@@ -15,6 +15,9 @@ from sqlglot import exp
 from tradelake.errors import QueryError
 from tradelake.query.macros import fail
 
+Kind = Callable[[exp.Expression], str | None]
+"""The DuckDB type of an expression where it stands, None where it can't be told."""
+
 TypeOf = Callable[[exp.Expression, exp.Select], str | None]
 """Asks the engine for an expression's DuckDB type within a SELECT; None where it can't tell."""
 
@@ -25,76 +28,68 @@ MACROS = (
     "CREATE MACRO _tl_not_decimal(x) AS CASE WHEN typeof(x) LIKE 'DECIMAL(%' THEN "
     + fail("division of decimals is not supported within a lambda or where types are unknown")
     + " ELSE 0::TINYINT END",
+    "CREATE MACRO _tl_divide(a, b) AS CASE WHEN b = 0 THEN CASE WHEN a = 0 OR isnan(a) "
+    "THEN CAST('NaN' AS DOUBLE) WHEN (a < 0) = (CAST(b AS VARCHAR) LIKE '-%') "
+    "THEN CAST('Infinity' AS DOUBLE) ELSE CAST('-Infinity' AS DOUBLE) END "
+    "ELSE a / NULLIF(CAST(b AS DOUBLE), 0) END",
 )
 """What the rewritten queries call. Through text, since x * 10^s would leave DECIMAL(38)."""
 
 _DIGITS = {"TINYINT": 3, "SMALLINT": 5, "INTEGER": 10, "BIGINT": 19, "HUGEINT": 38}
 
 
-def exact_decimals(tree: exp.Expression, type_of: TypeOf) -> None:
-    """Rewrites products, quotients and averages whose operands the engine knows to be decimals."""
-    wanted = [
-        node for node in tree.walk(bfs=False) if isinstance(node, exp.Mul | exp.Div | exp.Avg)
-    ]
-    for node in reversed(wanted):  # inner ones first: outer types follow from them
-        select = node.find_ancestor(exp.Select)
-        if select is None:
-            continue
-        if isinstance(node, exp.Avg):
-            _average(node, select, type_of)
-        elif isinstance(node, exp.Mul):
-            _multiply(node, select, type_of)
-        else:
-            _divide(node, select, type_of)
-
-
-def _multiply(node: exp.Mul, select: exp.Select, type_of: TypeOf) -> None:
-    if (shapes := _shapes(node, select, type_of)) is None:
-        return
+def multiply(node: exp.Mul, kind: Kind) -> exp.Expression | None:
+    """A product with the scale of both factors together."""
+    if (shapes := _shapes(node, kind)) is None:
+        return None
     (p1, s1), (p2, s2) = shapes
-    if (precision := min(38, p1 + p2)) > 18:
-        product = (
-            f"CAST(CAST(a AS DECIMAL({precision}, {s1})) * b AS DECIMAL({precision}, {s1 + s2}))"
-        )
-        node.replace(fill(product, a=node.this, b=node.expression))
+    if (precision := min(38, p1 + p2)) <= 18:
+        return None
+    return fill(
+        f"CAST(CAST(a AS DECIMAL({precision}, {s1})) * b AS DECIMAL({precision}, {s1 + s2}))",
+        **_sides(node),
+    )
 
 
-def _divide(node: exp.Div, select: exp.Select, type_of: TypeOf) -> None:
-    if any(type_of(side, select) is None for side in (node.this, node.expression)):
-        node.replace(fill("_tl_not_decimal(a) + _tl_not_decimal(b) + (a / b)", **_sides(node)))
-        return
-    if (shapes := _shapes(node, select, type_of)) is None:
-        return
+def divide(node: exp.Div, kind: Kind) -> exp.Expression | None:
+    """A quotient with the larger scale; of floats the infinities that IEEE 754 has."""
+    types = [kind(side) for side in (node.this, node.expression)]
+    if None in types:
+        return fill("_tl_not_decimal(a) + _tl_not_decimal(b) + (a / b)", **_sides(node))
+    if "DOUBLE" in types or "FLOAT" in types:
+        quotient = "_tl_divide(a, b)"
+        return fill(quotient if "DOUBLE" in types else f"CAST({quotient} AS REAL)", **_sides(node))
+    if (shapes := _shapes(node, kind)) is None:
+        return None
     (p1, s1), (_, s2) = shapes
     scale = max(s1, s2)
     precision = min(38, p1 + s2 + max(0, s2 - s1))
     up = 10 ** (s2 + scale - s1)
     quotient = f"_tl_round_div(_tl_unscaled(a) * CAST('{up}' AS HUGEINT), _tl_unscaled(b))"
-    node.replace(_build(quotient, precision, scale, a=node.this, b=node.expression))
+    return _build(quotient, precision, scale, a=node.this, b=node.expression)
 
 
 def _sides(node: exp.Binary) -> dict[str, exp.Expression]:
     return {"a": node.this, "b": node.expression}
 
 
-def _shapes(
-    node: exp.Binary, select: exp.Select, type_of: TypeOf
-) -> tuple[tuple[int, int], tuple[int, int]] | None:
+def _shapes(node: exp.Binary, kind: Kind) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """Precision and scale of both sides where one is a decimal and neither a float."""
-    names = [type_of(side, select) for side in (node.this, node.expression)]
+    names = [kind(side) for side in (node.this, node.expression)]
     left, right = map(_shape, names)
     if left is None or right is None or not any("DECIMAL" in str(name) for name in names):
         return None
     return left, right
 
 
-def _average(node: exp.Avg, select: exp.Select, type_of: TypeOf) -> None:
+def average(node: exp.Avg, kind: Kind) -> None:
+    """An average with the scale of what it averages; replaces its FILTER and OVER along."""
     operand = node.this
     inner = operand.expressions[0] if isinstance(operand, exp.Distinct) else operand
-    name = type_of(inner, select)
+    name = kind(inner)
     if name is None:
         raise QueryError("the type of what avg averages can't be told here; cast it in a WITH")
-    shape = _shape(name) if name and name.startswith("DECIMAL") else None
+    shape = _shape(name) if name.startswith("DECIMAL") else None
     if shape is None:
         return
     whole: exp.Expression = node

@@ -14,11 +14,14 @@ from tradelake.query.catalog import Catalog, TableSource
 from tradelake.query.failures import query_error
 from tradelake.query.guard import check
 from tradelake.query.information import TABLES, information, view_name
+from tradelake.query.intervals import counts_months
 from tradelake.query.limits import TIME_LIMIT, Limits
 from tradelake.query.moment import check_moment, take_moment
 from tradelake.query.result import Result
 from tradelake.query.run import Run
 from tradelake.query.sandbox import open_sandbox
+from tradelake.query.shown import Shown, shown
+from tradelake.query.stamps import Stamp, mark, outputs
 from tradelake.query.statement import Statement, parse
 from tradelake.query.translate import UNNAMED, translate
 
@@ -71,6 +74,12 @@ class Engine:
         return self._run(statement, sources)
 
     def _run(self, statement: Statement, sources: Mapping[str, TableSource]) -> Result:
+        tree = _of(statement)
+        try:
+            mark(tree, sources)
+            stamps, kinds = outputs(tree, sources), counts_months(tree)
+        except RecursionError:
+            raise QueryError("the query is nested too deeply; write it in steps") from None
         columns = [column.name for source in sources.values() for column in source.columns]
         limits = Limits(self._time_limit, self._memory_limit)
         run = Run(limits, lambda error: query_error(error, columns, self._memory_limit))
@@ -90,8 +99,14 @@ class Engine:
             run.close()
             raise
         self._open.add(run)
-        names = ["Query Plan"] if statement.explain else _names(run.names, _of(statement))
-        return _result(run, names, lambda: self._end(run))
+        if statement.explain:
+            return _result(run, ["Query Plan"], [], kinds, lambda: self._end(run))
+        try:
+            names = _names(run.names, tree)
+            return _result(run, names, stamps, kinds, lambda: self._end(run))
+        except BaseException:
+            self._end(run)
+            raise
 
     def _end(self, run: Run) -> None:
         self._open.discard(run)
@@ -129,14 +144,26 @@ def _names(found: list[str], tree: exp.Query) -> list[str]:
     ]
 
 
-def _result(run: Run, names: list[str], close: Callable[[], None]) -> Result:
+def _result(
+    run: Run,
+    names: list[str],
+    stamps: list[Stamp | None],
+    kinds: set[bool],
+    close: Callable[[], None],
+) -> Result:
     found = run.schema()
-    fields = []
+    if len(stamps) != len(found) and any(stamp and stamp.zone for stamp in stamps):
+        raise QueryError("name the columns: * with times in other zones is not supported")
+    fields, texts = [], list[Shown | None]()
     for place, field in enumerate(found):
-        kind = field.type
-        if pa.types.is_interval(kind) or pa.types.is_duration(kind):
-            raise QueryError("a result column of type interval is not supported; use date_diff")
-        if place < len(run.types) and run.types[place] == "HUGEINT":
+        kind, engine_type = field.type, run.types[place] if run.types else ""
+        if "map<null" in str(kind):
+            raise QueryError("a map without types is not supported as a result; cast its keys")
+        stamp = stamps[place] if len(stamps) == len(found) else None
+        texts.append(shown(field, engine_type, stamp, kinds))
+        if texts[-1] is not None:
+            kind = pa.string()
+        elif engine_type == "HUGEINT" or pa.types.is_unsigned_integer(kind):
             kind = pa.int64()  # DuckDB sums integers into 128 bits; Trino's sum is a bigint
         elif pa.types.is_timestamp(kind):
             kind = pa.timestamp("us", tz="UTC" if kind.tz else None)
@@ -147,11 +174,16 @@ def _result(run: Run, names: list[str], close: Callable[[], None]) -> Result:
         while (batch := run.next_batch()) is not None:
             try:
                 columns = [
-                    column.cast(field.type) for column, field in zip(batch, schema, strict=True)
+                    _as(text(column) if text else column, field.type)
+                    for column, text, field in zip(batch, texts, schema, strict=True)
                 ]
             except pa.ArrowInvalid as error:
-                raise QueryError(f"a sum does not fit bigint: {error}") from None
+                raise QueryError(f"a value does not fit its type: {error}") from None
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
         close()
 
     return Result(schema, batches(), close)
+
+
+def _as(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    return column if column.type == kind else column.cast(kind)

@@ -1,9 +1,11 @@
 """The functions a query may call, by Trino's names. What is not here is refused by name.
 
 A line: Trino's name, how many arguments it takes (`2`, `2-3`, `1+`), and the function of DuckDB
-that gives Trino's value for them: DuckDB's own, or one of `macros.py` (`_tl_…`).
+that gives Trino's value for them: DuckDB's own, or one of `macros.py` (`_tl_…`), or `-` where
+only the rewriting in `times.py` and `lists.py` says.
 None of them reads a file or the process, and none makes a text or list much longer than its
-arguments; `sequence`, `lpad` and `rpad`, which would, are bounded in `translate.py`.
+arguments; `sequence`, `repeat`, `lpad`, `rpad` and `format`, which would, are bounded where they
+are rewritten.
 Functions with a syntax of their own (cast, extract, trim, if, …) are nodes: see `allowed.py`.
 """
 
@@ -15,7 +17,7 @@ ceil 1 ceil
 ceiling 1 ceil
 floor 1 floor
 round 1-2 round
-truncate 1 trunc
+truncate 1-2 trunc
 mod 2 mod
 power 2 pow
 pow 2 pow
@@ -37,6 +39,17 @@ asin 1 asin
 acos 1 acos
 atan 1 atan
 atan2 2 atan2
+sinh 1 sinh
+cosh 1 cosh
+tanh 1 tanh
+e 0 _tl_e
+nan 0 _tl_nan
+infinity 0 _tl_infinity
+width_bucket 4 _tl_width_bucket
+bitwise_and 2 _tl_bit_and
+bitwise_or 2 _tl_bit_or
+bitwise_xor 2 _tl_bit_xor
+bitwise_not 1 _tl_bit_not
 is_nan 1 isnan
 is_finite 1 isfinite
 is_infinite 1 isinf
@@ -47,6 +60,7 @@ least 1+ least
 coalesce 2+ coalesce
 nullif 2 nullif
 try 1 try
+typeof 1 typeof
 """
 
 TEXT = """
@@ -57,7 +71,7 @@ lower 1 lower
 upper 1 upper
 reverse 1 _tl_reverse
 replace 2-3 _tl_replace
-split 2 _tl_split
+split 2-3 _tl_split2
 split_part 3 _tl_split_part
 starts_with 2 starts_with
 strpos 2 strpos
@@ -69,12 +83,26 @@ rtrim 1 _tl_rtrim
 translate 3 translate
 chr 1 chr
 codepoint 1 _tl_codepoint
+levenshtein_distance 2 levenshtein
+format 2+ format
 regexp_like 2 regexp_matches
 regexp_extract 2-3 _tl_regexp_extract
 regexp_extract_all 2-3 _tl_regexp_extract_all
 regexp_replace 2-3 regexp_replace
 regexp_split 2 regexp_split_to_array
 regexp_count 2 _tl_regexp_count
+"""
+
+BINARY = """
+to_utf8 1 encode
+from_utf8 1 _tl_from_utf8
+to_hex 1 _tl_to_hex
+from_hex 1 _tl_from_hex
+to_base64 1 _tl_to_base64
+from_base64 1 from_base64
+md5 1 _tl_md5
+sha1 1 _tl_sha1
+sha256 1 _tl_sha256
 """
 
 JSON = """
@@ -88,16 +116,21 @@ json_size 2 _tl_json_size
 
 TIME = """
 now 0 now
+current_timestamp 1 now
+localtimestamp 1 now
+current_timezone 0 -
 date 1 date
 date_trunc 2 date_trunc
 date_add 3 date_add
 date_diff 3 date_sub
 date_format 2 strftime
 date_parse 2 strptime
+format_datetime 2 strftime
+parse_datetime 2 strptime
 from_iso8601_date 1 _tl_from_iso8601_date
 from_iso8601_timestamp 1 _tl_from_iso8601_timestamp
 to_iso8601 1 _tl_to_iso8601
-from_unixtime 1 _tl_from_unixtime
+from_unixtime 1-2 _tl_from_unixtime
 to_unixtime 1 epoch
 year 1 year
 quarter 1 quarter
@@ -116,6 +149,10 @@ hour 1 hour
 minute 1 minute
 second 1 second
 millisecond 1 _tl_millisecond
+timezone_hour 1 -
+timezone_minute 1 -
+at_timezone 2 -
+with_timezone 2 -
 last_day_of_month 1 last_day
 """
 
@@ -132,9 +169,15 @@ array_join 2-3 _tl_array_join
 array_max 1 _tl_array_max
 array_min 1 _tl_array_min
 array_position 2 _tl_array_position
+array_remove 2 _tl_array_remove
 array_sort 1 _tl_array_sort
 slice 3 _tl_slice
 flatten 1 flatten
+trim_array 2 _tl_trim_array
+repeat 2 _tl_repeat
+zip 2-5 list_zip
+zip_with 3 -
+row 1+ row
 filter 2 list_filter
 transform 2 list_transform
 reduce 4 list_reduce
@@ -142,9 +185,16 @@ any_match 2 _tl_any
 all_match 2 _tl_all
 none_match 2 _tl_none
 sequence 2-3 generate_series
-map 2 map
+map 0-2 map
 map_keys 1 map_keys
 map_values 1 map_values
+map_entries 1 map_entries
+map_from_entries 1 map_from_entries
+map_concat 2+ map_concat
+map_filter 2 -
+transform_keys 2 -
+transform_values 2 -
+map_zip_with 3 -
 """
 
 AGGREGATES = """
@@ -154,8 +204,8 @@ sum 1 sum
 avg 1 avg
 min 1-2 min
 max 1-2 max
-min_by 2 arg_min_null
-max_by 2 arg_max_null
+min_by 2-3 arg_min_null
+max_by 2-3 arg_max_null
 bool_and 1 bool_and
 bool_or 1 bool_or
 every 1 bool_and
@@ -164,7 +214,7 @@ arbitrary 1 any_value
 array_agg 1 array_agg
 listagg 1-2 listagg
 map_agg 2 _tl_map_agg
-histogram 1 histogram
+histogram 1 _tl_histogram
 approx_distinct 1 approx_count_distinct
 approx_percentile 2 quantile_disc
 geometric_mean 1 geometric_mean
@@ -179,6 +229,8 @@ covar_samp 2 covar_samp
 covar_pop 2 covar_pop
 regr_slope 2 regr_slope
 regr_intercept 2 regr_intercept
+bitwise_and_agg 1 bit_and
+bitwise_or_agg 1 bit_or
 grouping 1+ grouping
 """
 
@@ -216,4 +268,4 @@ def _read(*tables: str) -> dict[str, Function]:
     return found
 
 
-FUNCTIONS = _read(SCALAR, TEXT, JSON, TIME, COLLECTIONS, AGGREGATES, WINDOWS)
+FUNCTIONS = _read(SCALAR, TEXT, BINARY, JSON, TIME, COLLECTIONS, AGGREGATES, WINDOWS)

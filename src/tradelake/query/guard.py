@@ -11,6 +11,7 @@ from sqlglot import exp
 from tradelake.errors import QueryError
 from tradelake.query import allowed
 from tradelake.query.catalog import DATABASE
+from tradelake.query.constructs import check_construct
 from tradelake.query.functions import FUNCTIONS
 from tradelake.query.information import AWS_CATALOG, SCHEMA, TABLES, view_name
 
@@ -24,7 +25,8 @@ def check(tree: exp.Expression, tables: Collection[str]) -> set[str]:
     used = set()
     for node in list(tree.walk()):
         _check_kind(node)
-        if isinstance(node, exp.DataType):
+        check_construct(node)
+        if isinstance(node, exp.DataType) and not isinstance(node, exp.IntervalSpan):
             _check_type(node)
         elif isinstance(node, exp.Star) and any(node.args.values()):
             raise QueryError("* with EXCEPT, EXCLUDE, REPLACE or RENAME is not Athena's SQL")
@@ -64,9 +66,6 @@ def _check_type(node: exp.DataType) -> None:
     name = node.this.name if isinstance(node.this, exp.DataType.Type) else str(node.this)
     if name not in allowed.TYPES:
         raise QueryError(f"the type {_clip(name.lower())} is not supported")
-    if name == "DECIMAL" and not node.expressions:
-        # Trino reads decimal(38,0) in a cast and the literal's own digits in decimal '1.5'.
-        raise QueryError("write decimal with precision and scale, for example decimal(18,8)")
 
 
 def _check_column(node: exp.Column) -> None:

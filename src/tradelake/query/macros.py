@@ -64,6 +64,61 @@ _TEXT = (
     )
     + " ELSE s END, p, g)",
     "_tl_regexp_count(s, p) AS len(regexp_extract_all(s, p))",
+    "_tl_split_most(s, d, n) AS CASE WHEN n < 1 THEN [ "
+    + fail_text("split takes at least 1 part")
+    + " ] "
+    "WHEN len(_tl_split(s, d)) <= n THEN _tl_split(s, d) ELSE list_append("
+    "list_slice(_tl_split(s, d), 1, n - 1), "
+    "array_to_string(list_slice(_tl_split(s, d), n, len(_tl_split(s, d))), d)) END",
+    "_tl_split2(s, d) AS _tl_split(s, d), (s, d, n) AS _tl_split_most(s, d, n)",
+    "_tl_format_s(x) AS CASE WHEN typeof(x) IN ('VARCHAR', 'TINYINT', 'SMALLINT', 'INTEGER', "
+    "'BIGINT', 'HUGEINT', 'BOOLEAN', 'DATE', '\"NULL\"') THEN CAST(x AS VARCHAR) ELSE "
+    + fail_text("format takes no such value for %s; cast it to varchar")
+    + " END",
+    "_tl_format_d(x) AS CASE WHEN typeof(x) IN ('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', "
+    "'HUGEINT', '\"NULL\"') THEN CAST(x AS VARCHAR) ELSE "
+    + fail_text("format takes integers for %d")
+    + " END",
+    "_tl_format_f(x) AS CASE WHEN typeof(x) IN ('DOUBLE', 'FLOAT', '\"NULL\"') "
+    "OR typeof(x) LIKE 'DECIMAL(%' THEN CAST(x AS VARCHAR) ELSE "
+    + fail_text("format takes decimals and doubles for %f")
+    + " END",
+    "_tl_thousands(t) AS format('{:,}', CAST(split_part(t, '.', 1) AS HUGEINT)) || "
+    "CASE WHEN t LIKE '%.%' THEN '.' || split_part(t, '.', 2) ELSE '' END",
+    "_tl_zeros(t, n) AS CASE WHEN length(t) < n THEN lpad(t, CAST(n AS INTEGER), '0') ELSE t END",
+)
+
+_BYTES = (
+    "_tl_bytes(x) AS CASE WHEN typeof(x) IN ('BLOB', '\"NULL\"') THEN x ELSE CAST("
+    + fail_text("this function takes varbinary; write to_utf8(…)")
+    + " AS BLOB) END",
+    "_tl_md5(x) AS unhex(md5(_tl_bytes(x)))",
+    "_tl_sha1(x) AS unhex(sha1(_tl_bytes(x)))",
+    "_tl_sha256(x) AS unhex(sha256(_tl_bytes(x)))",
+    "_tl_to_hex(x) AS hex(_tl_bytes(x))",
+    "_tl_to_base64(x) AS to_base64(_tl_bytes(x))",
+    "_tl_from_hex(s) AS unhex(CASE WHEN length(s) % 2 = 0 THEN s ELSE "
+    + fail_text("from_hex takes an even number of digits")
+    + " END)",
+    "_tl_from_utf8(x) AS decode(_tl_bytes(x))",
+)
+
+_NUMBERS = (
+    "_tl_width_bucket(x, a, b, n) AS CASE WHEN n <= 0 OR a = b THEN "
+    + fail("width_bucket takes a positive count and two different bounds")
+    + " WHEN a < b THEN CASE WHEN x < a THEN 0 WHEN x >= b THEN n + 1 ELSE "
+    "CAST(floor(n * (CAST(x AS DOUBLE) - a) / (CAST(b AS DOUBLE) - a)) AS BIGINT) + 1 END "
+    "ELSE CASE WHEN x > a THEN 0 WHEN x <= b THEN n + 1 ELSE "
+    "CAST(floor(n * (CAST(a AS DOUBLE) - x) / (CAST(a AS DOUBLE) - b)) AS BIGINT) + 1 END END",
+    "_tl_whole(x) AS CASE WHEN typeof(x) IN ('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', "
+    "'\"NULL\"') THEN CAST(x AS BIGINT) ELSE " + fail("bitwise functions take integers") + " END",
+    "_tl_bit_and(a, b) AS _tl_whole(a) & _tl_whole(b)",
+    "_tl_bit_or(a, b) AS _tl_whole(a) | _tl_whole(b)",
+    "_tl_bit_xor(a, b) AS xor(_tl_whole(a), _tl_whole(b))",
+    "_tl_bit_not(a) AS -1 - _tl_whole(a)",
+    "_tl_nan() AS CAST('NaN' AS DOUBLE)",
+    "_tl_infinity() AS CAST('Infinity' AS DOUBLE)",
+    "_tl_e() AS exp(CAST(1 AS DOUBLE))",
 )
 
 _JSON = (
@@ -106,8 +161,13 @@ _TIME = (
         "from_iso8601_timestamp takes yyyy-mm-ddThh:mm:ss in UTC; other zones are not supported"
     )
     + " END AS TIMESTAMPTZ))",
+    "_tl_from_iso8601_zoned(s) AS _tl_millis(CAST(CASE WHEN regexp_full_match(s, "
+    r"'\d{4}-\d{2}-\d{2}(T\d{2}(:\d{2}(:\d{2}([.,]\d{1,9})?)?)?(Z|[+-]\d{2}(:?\d{2})?)?)?') "
+    "THEN replace(s, ',', '.') ELSE "
+    + fail_text("from_iso8601_timestamp takes yyyy-mm-ddThh:mm:ss with Z or +hh:mm")
+    + " END AS TIMESTAMPTZ))",
     "_tl_to_iso8601(d) AS CASE WHEN typeof(d) = 'DATE' THEN CAST(d AS VARCHAR) ELSE "
-    + fail_text("to_iso8601 of a timestamp is not supported; use date_format")
+    + fail_text("the decimals of this timestamp can not be told here; use date_format")
     + " END",
 )
 
@@ -151,8 +211,24 @@ _COLLECTIONS = (
     "_tl_any(b) AS _tl_contains(b, true)",
     "_tl_none(b) AS NOT _tl_contains(b, true)",
     "_tl_all(b) AS NOT _tl_contains(b, false)",
+    "_tl_both_keys(a, b) AS _tl_array_distinct(map_keys(a) || map_keys(b))",
+    "_tl_array_remove(a, x) AS CASE WHEN x IS NOT NULL THEN list_filter(a, "
+    "lambda e: e IS NULL OR e <> x) END",
+    "_tl_trim_array(a, n) AS list_slice(a, 1, CASE WHEN n < 0 OR n > len(a) THEN "
+    + fail("trim_array takes a number from 0 to the size of the array")
+    + " ELSE len(a) - n END)",
+    "_tl_repeat(x, n) AS list_transform(generate_series(1, CASE WHEN n < 0 OR n > 10000 THEN "
+    + fail("repeat makes 0 to 10000 entries")
+    + " ELSE n END), lambda i: x)",
+    "_tl_early_day(d) AS CASE WHEN day(d) > 28 THEN CAST("
+    + fail_text("a sequence by months must start on one of the days 1 to 28")
+    + " AS DATE) ELSE d END",
+    "_tl_histogram(x) AS map_from_entries(list_transform(map_entries(histogram(x)), "
+    "lambda e: (e.key, CAST(e.value AS BIGINT))))",
     "_tl_map_agg(k, v) AS map(list(k) FILTER (WHERE k IS NOT NULL), "
     "list(v) FILTER (WHERE k IS NOT NULL))",
 )
 
-MACROS = tuple(f"CREATE MACRO {text}" for text in (*_TEXT, *_JSON, *_TIME, *_COLLECTIONS))
+MACROS = tuple(
+    f"CREATE MACRO {text}" for text in (*_TEXT, *_JSON, *_BYTES, *_NUMBERS, *_TIME, *_COLLECTIONS)
+)

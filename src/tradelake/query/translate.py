@@ -8,7 +8,8 @@ from sqlglot.errors import ErrorLevel, UnsupportedError
 
 from tradelake.errors import QueryError
 from tradelake.query.calls import REWRITES
-from tradelake.query.decimals import TypeOf, exact_decimals
+from tradelake.query.decimals import TypeOf
+from tradelake.query.stamps import STAMP
 from tradelake.query.typed import typed
 
 UNNAMED = "_tradelake_unnamed_"
@@ -28,9 +29,10 @@ def translate(tree: exp.Expression, type_of: TypeOf) -> str:
         if rewrite := REWRITES.get(type(node)):
             new = rewrite(node)
             if new is not node:
+                if stamp := node.meta.get(STAMP):
+                    new.meta[STAMP] = stamp
                 node.replace(new)
     typed(tree, type_of)
-    exact_decimals(tree, type_of)
     return to_duckdb(tree)
 
 

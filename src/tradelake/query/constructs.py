@@ -1,0 +1,67 @@
+"""What stands in the arguments of a node and would be another query, or none, in Trino."""
+
+from sqlglot import exp
+
+from tradelake.errors import QueryError
+
+_AGGREGATES_IN_GROUP = ("listagg",)
+_IGNORING = ("first_value", "last_value", "nth_value", "lag", "lead")
+
+
+def check_construct(node: exp.Expression) -> None:
+    """Raises QueryError for a form that the engine takes and Trino doesn't, or takes otherwise."""
+    if isinstance(node, exp.Select):
+        _select(node)
+    elif isinstance(node, exp.Join):
+        _join(node)
+    elif isinstance(node, exp.LimitOptions):
+        if node.args.get("with_ties") or node.args.get("percent"):
+            raise QueryError("WITH TIES and PERCENT are not supported; use rank()")
+    elif isinstance(node, exp.Group):
+        if node.args.get("all") is not None or node.args.get("totals"):
+            raise QueryError("GROUP BY ALL, GROUP BY DISTINCT and TOTALS are not supported")
+    elif isinstance(node, exp.Between):
+        if node.args.get("symmetric"):
+            raise QueryError("BETWEEN SYMMETRIC is not supported")
+    elif isinstance(node, exp.Distinct):
+        if node.args.get("on") is not None:
+            raise QueryError("DISTINCT ON is not Athena's SQL")
+        if isinstance(node.parent, exp.Anonymous) and len(node.expressions) > 1:
+            raise QueryError(f"{node.parent.name.lower()}(distinct …) takes one argument")
+    elif isinstance(node, exp.SetOperation):
+        if node.args.get("by_name") or node.args.get("side") or node.args.get("kind"):
+            raise QueryError("set operations BY NAME are not Athena's SQL")
+    elif isinstance(node, exp.Escape):
+        if not (isinstance(node.expression, exp.Literal) and len(node.expression.name) == 1):
+            raise QueryError("ESCAPE takes one character, written as a plain text")
+    elif isinstance(node, exp.WithinGroup | exp.IgnoreNulls | exp.RespectNulls):
+        _around_call(node)
+    elif isinstance(node, exp.Literal) and node.is_int and int(node.name) > 2**63:
+        raise QueryError(f"the number {node.name} does not fit bigint; write decimal '…'")
+
+
+def _select(node: exp.Select) -> None:
+    joins = node.args.get("joins") or []
+    starred = any(one.is_star for one in node.expressions)
+    if starred and any(join.args.get("using") for join in joins):
+        raise QueryError("* with USING is not supported; name the columns, or use ON")
+    if node.args.get("kind") or node.args.get("operation_modifiers"):
+        raise QueryError("SELECT AS STRUCT and the like are not Athena's SQL")
+
+
+def _join(node: exp.Join) -> None:
+    method, side, kind = (node.text(part).upper() for part in ("method", "side", "kind"))
+    if method or kind not in ("", "INNER", "OUTER", "CROSS") or node.args.get("global"):
+        raise QueryError(f"{method or kind} JOIN is not Athena's SQL; write EXISTS or JOIN … ON")
+    if side not in ("", "LEFT", "RIGHT", "FULL"):
+        raise QueryError(f"{side} JOIN is not Athena's SQL")
+
+
+def _around_call(node: exp.Expression) -> None:
+    called = node.this
+    name = called.name.lower() if isinstance(called, exp.Anonymous) else ""
+    if isinstance(node, exp.WithinGroup):
+        if name not in _AGGREGATES_IN_GROUP:
+            raise QueryError("WITHIN GROUP is supported with listagg only")
+    elif name not in _IGNORING:
+        raise QueryError("IGNORE NULLS goes after first_value, last_value, nth_value, lag and lead")
