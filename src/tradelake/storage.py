@@ -49,6 +49,13 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Deletes an object; one that is not there is no error."""
 
+    def sweep(self, prefix: str, since: str) -> None:
+        """Deletes what puts that were killed left half-written below the folder `prefix`.
+
+        since: an object whose last writing they are older than: the lock of who sweeps, below
+        whose folder nobody else writes. Raises ObjectMissing where it is not there.
+        """
+
     def url(self, key: str) -> str:
         """The address under which DuckDB and Arrow open the object themselves."""
 
@@ -163,6 +170,17 @@ class LocalStorage:
         except OSError as error:
             raise StorageError(f"can't delete {path}: {error.strerror or error}") from error
         self._remove_empty(path.parent)
+
+    def sweep(self, prefix: str, since: str) -> None:
+        top, reference = self._path(prefix), self._path(since)
+        with _reading(reference):
+            before = os.lstat(reference).st_mtime_ns  # by the same clock as the leftovers' own
+        for folder, _, names in os.walk(top, topdown=False):
+            for leftover in (Path(folder, n) for n in names if n.startswith(_TEMPORARY)):
+                with contextlib.suppress(OSError):  # it costs room, no more
+                    if os.lstat(leftover).st_mtime_ns < before:
+                        leftover.unlink()
+            self._remove_empty(Path(folder))
 
     def url(self, key: str) -> str:
         return str(self._path(key))

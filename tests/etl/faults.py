@@ -62,6 +62,10 @@ class FaultyStorage:
         self._check_alive()
         return self._inner.children(prefix)
 
+    def sweep(self, prefix: str, since: str) -> None:
+        self._check_alive()
+        self._inner.sweep(prefix, since)
+
     def url(self, key: str) -> str:
         self._check_alive()
         return self._inner.url(key)

@@ -168,6 +168,10 @@ class Failing:
         self._check()
         return self.inner.children(prefix)
 
+    def sweep(self, prefix: str, since: str) -> None:
+        self._check()
+        self.inner.sweep(prefix, since)
+
     def url(self, key: str) -> str:
         return self.inner.url(key)
 

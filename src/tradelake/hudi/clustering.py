@@ -193,7 +193,7 @@ class Clustering:
                     "deltaFilePaths": [],
                     "fileId": file.file_id,
                     "partitionPath": file.partition,
-                    "bootstrapFilePath": None,
+                    "bootstrapFilePath": "",
                     "version": 1,
                 }
                 for file in files
@@ -204,6 +204,6 @@ class Clustering:
                 "TOTAL_LOG_FILES": 0.0,
             },
             "numOutputFileGroups": 1,
-            "extraMetadata": {},
+            "extraMetadata": None,
             "version": 1,
         }

@@ -141,8 +141,8 @@ class CommitMetadata:
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedTable(
-                f"{where} does not hold a Hudi commit ({error!r}); put it back from a copy, or make "
-                "the table anew"
+                f"{where} does not hold a Hudi commit ({error!r}); put it back from a copy, or "
+                "make the table anew"
             ) from error
 
 

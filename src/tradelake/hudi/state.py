@@ -17,7 +17,7 @@ from tradelake.hudi.groups import FileGroups, GroupSizes
 from tradelake.hudi.hot import HotFiles
 from tradelake.hudi.index import KeyIndex
 from tradelake.hudi.instants import next_instant
-from tradelake.hudi.layout import PROPERTIES, DataFile, TableFolder
+from tradelake.hudi.layout import LEASE, PROPERTIES, DataFile, TableFolder
 from tradelake.hudi.metadata_table import drop_metadata_table
 from tradelake.hudi.murmur import hash64
 from tradelake.hudi.parallel import run_all
@@ -109,7 +109,7 @@ class TableState:
         return dict(zip(numbers, tables, strict=True))
 
     def _sweep(self, files: list[DataFile], timeline: Timeline) -> None:
-        """Deletes what only dead writers can have left: uncommitted files and old markers.
+        """Deletes what only dead writers can have left: halves of files, uncommitted ones, markers.
 
         An uncommitted file would become visible once the timeline begins after its instant. With
         no commit at all on the timeline nothing is deleted: that would be somebody's mistake.
@@ -119,6 +119,7 @@ class TableState:
                 if not timeline.shows(file.instant):
                     self.folder.delete(self.folder.key(file.relative))
         self.folder.delete_below(self.folder.meta(".temp"))
+        self.folder.storage.sweep(self.folder.path, since=self.folder.meta(LEASE))
 
 
 def _sized(state: TableState, file: BaseFile) -> BaseFile:
