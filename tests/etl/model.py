@@ -62,9 +62,12 @@ class Usable:
 
 @dataclass(frozen=True)
 class Unusable:
-    """A record for the quarantine."""
+    """A record for the quarantine, and what names it, as far as it can be read."""
 
     reason: str
+    key: str | None = field(default=None, compare=False)
+    event_id: str | None = field(default=None, compare=False)
+    order: str | None = field(default=None, compare=False)
 
 
 Verdict = Usable | Unusable
@@ -75,7 +78,7 @@ def judge_change_record(raw: bytes) -> Verdict:
     try:
         return _change_record(_strict_json(raw))
     except Refusal as refusal:
-        return Unusable(refusal.reason)
+        return Unusable(refusal.reason, *_named(raw))
 
 
 def judge_line(line: bytes) -> Verdict:
@@ -84,6 +87,37 @@ def judge_line(line: bytes) -> Verdict:
         return _landed(_strict_json(line))
     except Refusal as refusal:
         return Unusable(refusal.reason)
+
+
+def _named(raw: bytes) -> tuple[str | None, str | None, str | None]:
+    """Key, eventID and order of a change record that has flaws; None for what they took."""
+    try:
+        record = _strict_json(raw)
+    except Refusal:
+        return None, None, None
+
+    def within(value: Any, *path: str) -> Any:
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
+    key = within(record, "dynamodb", "Keys", "transaction_id", "S")
+    key = key if isinstance(key, str) and key else None
+    event_id = within(record, "eventID")
+    if not isinstance(event_id, str) or not event_id:
+        return key, None, None
+    inner = within(record, "dynamodb")
+    bare = {"eventID": event_id, "eventName": "REMOVE", "dynamodb": {
+        "Keys": {"transaction_id": {"S": "any"}},
+        "ApproximateCreationDateTime": within(inner, "ApproximateCreationDateTime"),
+        "ApproximateCreationDateTimePrecision": (inner or {}).get(
+            "ApproximateCreationDateTimePrecision", "MILLISECOND"),
+        "SequenceNumber": within(inner, "SequenceNumber"),
+    }}  # fmt: skip
+    try:
+        return key, event_id, _change_record(bare).order
+    except Refusal:
+        return key, event_id, None
 
 
 # --- a change record -----------------------------------------------------------------------------
@@ -326,10 +360,11 @@ def _half_up(value: Decimal) -> Decimal:
 
 @dataclass
 class OpenEntry:
-    """A quarantined record: why, and how often its bytes were met."""
+    """A quarantined record: why, how often its bytes were met, and what names it."""
 
     reason: str
     count: int
+    of: Unusable | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -345,15 +380,15 @@ class Fold:
     def take(self, batch: Iterable[tuple[bytes, Verdict]]) -> dict[str, int]:
         """Folds a batch of records, each with the bytes that a quarantine would keep."""
         counts = dict.fromkeys(("received", *OUTCOMES), 0)
-        usable = []
+        batch = list(batch)
+        counts["received"] += len(batch)
+        usable = [verdict for _, verdict in batch if isinstance(verdict, Usable)]
+        self._close(usable, counts)
         for raw, verdict in batch:
-            counts["received"] += 1
-            if isinstance(verdict, Usable):
-                usable.append(verdict)
-                continue
-            counts["quarantined"] += 1
-            entry = self.quarantine.setdefault(raw, OpenEntry(verdict.reason, 0))
-            entry.count += 1
+            if isinstance(verdict, Unusable):
+                counts["quarantined"] += 1
+                entry = self.quarantine.setdefault(raw, OpenEntry(verdict.reason, 0, verdict))
+                entry.count += 1
         self._fold(usable, counts)
         for name, count in counts.items():
             self.totals[name] += count
@@ -367,10 +402,24 @@ class Fold:
             count = self.quarantine.pop(raw).count
             counts["quarantined"] -= count
             again += [verdict] * count
+        self._close(again, counts)
         self._fold(again, counts)
         for name, count in counts.items():
             self.totals[name] += count
         return counts
+
+    def _close(self, usable: list[Usable], counts: dict[str, int]) -> None:
+        """A usable record closes the entries open before that it leaves nothing to change."""
+        for raw, entry in list(self.quarantine.items()):
+            bad = entry.of
+            assert bad is not None
+            of_key = [record for record in usable if record.key == bad.key]
+            copies = [record for record in of_key if record.event_id == bad.event_id]
+            newer = [record for record in of_key if bad.order and record.order >= bad.order]
+            if copies or newer:
+                counts["duplicate" if copies else "superseded"] += entry.count
+                counts["quarantined"] -= entry.count
+                del self.quarantine[raw]
 
     def _fold(self, usable: list[Usable], counts: dict[str, int]) -> None:
         before, had_row = dict(self.newest), set(self.rows())

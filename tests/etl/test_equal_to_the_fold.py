@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from etl import model
 from etl.harness import NOON_US, Home, change, encode
+from tradelake.etl.verify import verify
 
 KEYS = st.sampled_from(["t1", "t2", "t3", "t 4", "t:5,x", "ü6", "7", "__null__", "t9", "T1"])
 EXCHANGES = st.sampled_from(["Binance", "Binance", "Kraken", "Coinbase", "a B.c_d-e", "binance"])
@@ -193,16 +194,19 @@ NO_RECORDS = st.sampled_from(
 
 @dataclass(frozen=True)
 class Delivered:
-    """A batch: its records, how they are named, and whether a new process begins before it."""
+    """A batch: its records, how they are named, whether a new process begins before it, and
+    whether the quarantine is retried after it.
+    """
 
     records: list[bytes]
     ours: bool
     reopened: bool
+    retried: bool
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[Delivered]:
-    """A stream cut into batches: records in any order, repeats among them, and poison."""
+    """A stream cut into batches: records in any order, repeats, poison, and what mends it."""
     raws = []
     length = draw(st.integers(1, 24))
     for number in range(length):
@@ -213,6 +217,12 @@ def streams(draw: st.DrawFn) -> list[Delivered]:
         raws.append((record, draw(st.lists(FLAWS, min_size=1, max_size=2)) if flawed else []))
     stream = []
     for record, flaws in raws:
+        if flaws and draw(st.booleans()):  # mended at its source and sent again
+            mended = record | {"dynamodb": record["dynamodb"] | {
+                "ApproximateCreationDateTime": draw(st.sampled_from([NOON_US - 1, NOON_US + 2])),
+            }}  # fmt: skip
+            mended["eventID"] += draw(st.sampled_from(["", "", "m"]))
+            stream.append(encode(draw(st.sampled_from([record, mended]))))
         for flaw in flaws[: 1 if not isinstance(record.get("dynamodb"), dict) else None]:
             if isinstance(record["dynamodb"], dict) and isinstance(_image(record), dict):
                 flaw(record)
@@ -222,16 +232,18 @@ def streams(draw: st.DrawFn) -> list[Delivered]:
     stream = draw(st.permutations(stream))
     cuts = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=4)))
     batches = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    return [Delivered(batch, draw(st.booleans()), draw(st.booleans())) for batch in batches]
+    return [Delivered(batch, *(draw(st.booleans()) for _ in range(3))) for batch in batches]
 
 
 def _play(batches: list[Delivered], connection: duckdb.DuckDBPyConnection) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home, fold = Home(Path(folder), connection), model.Fold()
+        all_judged: list[tuple[bytes, model.Verdict]] = []
         for batch in batches:
             if batch.reopened:
                 home.reopen()
             landed = home.land(batch.records, ours=batch.ours)
+            all_judged += landed.judged
             for raw, kept in landed.records:
                 if kept != raw:
                     assert model.judge_line(kept) == model.judge_change_record(raw)
@@ -239,6 +251,11 @@ def _play(batches: list[Delivered], connection: duckdb.DuckDBPyConnection) -> No
             assert counts.as_dict() == fold.take(landed.judged)
             assert counts.balanced
             home.assert_equals(fold)
+            assert not batch.retried or home.writer.retry() == [], "no rule was mended"
+        assert verify(home.lake, connection, home.rules).differences == ()
+        at_once = model.Fold()
+        at_once.take(all_judged)
+        assert home.rows() == at_once.rows(), "batches must not matter"
         home.close()
 
 

@@ -11,14 +11,18 @@ from etl import model
 from etl.harness import NOON_US, Home, change, encode, error_line, foreign_key, transform
 from tradelake.clock import to_datetime
 from tradelake.etl import rules
+from tradelake.etl.held import Held
+from tradelake.etl.ledger import Counts
 from tradelake.etl.quarantine import (
-    Entry,
+    Closed,
     Refused,
+    closing_events,
     condensed,
     entries,
     open_entries,
+    open_ids,
+    record_id,
     refused_events,
-    released_events,
 )
 from tradelake.etl.rules import Rules, load_rules
 from tradelake.etl.verify import verify
@@ -140,16 +144,16 @@ def test_a_retried_record_counts_at_its_own_order(home: Home, strict_rules: Rule
     _use(home, strict_rules)
     held = {"exchange": "Kraken", "price": TOO_MUCH}
     home.fold(
-        change("t1", "e1", NOON_US + 1, **held),
-        change("t2", "e2", NOON_US + 1, **held),
-        change("t3", "e3", NOON_US + 3, **held),
-        change("t4", "e4", NOON_US + 3, trade_status="FAILED", **held),
-    )
-    home.fold(
         change("t1", "f1", NOON_US + 2, price="7"),
         change("t2", "f2", NOON_US + 2, event="REMOVE"),
         change("t3", "f3", NOON_US + 2, price="7"),
         change("t4", "f4", NOON_US + 2, price="7"),
+    )
+    home.fold(
+        change("t1", "e1", NOON_US + 1, **held),
+        change("t2", "e2", NOON_US + 1, **held),
+        change("t3", "e3", NOON_US + 3, **held),
+        change("t4", "e4", NOON_US + 3, trade_status="FAILED", **held),
     )
 
     _use(home, load_rules())
@@ -221,40 +225,43 @@ def test_a_record_of_an_error_object_can_be_retried_too(home: Home, strict_rules
     _assert_verified(home)
 
 
-def test_a_record_met_again_after_its_rule_was_mended_is_known(
+def test_a_record_met_again_after_its_rule_was_mended_closes_its_entry(
     home: Home, strict_rules: Rules
 ) -> None:
-    """It is folded in as it comes, and its old entry stays open until it is retried."""
     _use(home, strict_rules)
     record = change(exchange="Kraken", price=TOO_MUCH)
-    home.fold(record)
+    home.fold(record, record)
     _use(home, load_rules())
-    home.fold(record)
+
+    batch = home.fold(record)
+
+    assert batch.row.counts == Counts(received=1, applied=1, duplicate=2, quarantined=-2)
     assert set(home.rows()) == {"t1"}
-
-    [batch] = home.writer.retry()
-
-    assert batch.row.counts.duplicate == 1
     assert home.quarantine() == {}
+    assert home.writer.retry() == []
     _assert_verified(home)
 
 
-def test_events_of_a_closed_entry_may_be_dropped_and_others_not() -> None:
-    def event(raw: bytes, change_by: int, at: int) -> pa.Table:
-        refused = Refused(Reason.BAD_VALUE, "why", "a:1", raw)
-        if change_by > 0:
-            return refused_events([refused] * change_by, at, f"{at}")
-        moment = model.EPOCH
-        return released_events(
-            [Entry(refused.id, refused, -change_by, moment, moment)], at, f"{at}"
-        )
+def test_events_of_closed_entries_lose_their_bytes_and_no_more() -> None:
+    def met(raw: bytes, count: int, at: int) -> pa.Table:
+        refused = Refused(Reason.BAD_VALUE, "why", "landing/a:1", raw)
+        return refused_events([refused] * count, at, f"{at}")
 
-    old = pa.concat_tables([event(b"a", 2, 1), event(b"b", 1, 2)])
-    new = pa.concat_tables([event(b"a", -2, 3), event(b"c", 1, 4), event(b"c", -1, 5)])
+    def left(raw: bytes, count: int, at: int, closed: Closed = Closed.RETRIED) -> pa.Table:
+        return closing_events({record_id(raw): count}, closed, at, f"{at}")
 
-    assert condensed(new).column("raw").to_pylist() == [b"a"]
+    old = pa.concat_tables([met(b"a", 2, 1), met(b"b", 1, 2)])
+    new = pa.concat_tables(
+        [left(b"a", 2, 3), met(b"c", 1, 4), left(b"c", 1, 5, Closed.MENDED), met(b"d", 3, 6)]
+    )
     everything = pa.concat_tables([old, condensed(new)])
-    assert open_entries(everything).column("raw").to_pylist() == [b"b"]
+
+    assert b"c" not in everything.column("raw").to_pylist()
+    assert condensed(everything) == condensed(condensed(everything))
+    for events in (everything, condensed(everything)):
+        assert open_entries(events).column("raw").to_pylist() == [b"b", b"d"]
+        assert set(open_ids(events).to_pylist()) == {record_id(b"b"), record_id(b"d")}
+        assert all(Held(events).was_refused(record_id(raw)) for raw in (b"a", b"b", b"c", b"d"))
     assert open_entries(pa.concat_tables([old, new])) == open_entries(everything)
 
 

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -70,21 +70,6 @@ class Intake:
             if raw is None:
                 raw = piece.lines.text[at].as_py().encode("utf-8").rstrip(b"\r\n")
             found[rid] = (f"{piece.key}:{piece.lines.numbers[at].as_py()}", raw)
-        return found
-
-    def rids(self, origins: Set[str]) -> list[int]:
-        """The numbers in this batch of the lines that came in at one of these origins."""
-        by_key: dict[str, list[int]] = {}
-        for origin in origins:
-            key, _, number = origin.rpartition(":")
-            if number.isdigit():
-                by_key.setdefault(key, []).append(int(number))
-        found, start = [], 0
-        for piece in self._pieces:
-            if wanted := by_key.get(piece.key):
-                hits = np.isin(piece.lines.numbers.to_numpy(), wanted)
-                found += (np.flatnonzero(hits) + start).tolist()
-            start += len(piece.lines.text)
         return found
 
     def take_object(
