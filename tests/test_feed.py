@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,25 @@ def simulator(rate: float = 100) -> Simulator:
 
 
 def test_a_seed_opens_the_same_market_and_none_opens_a_new_one_now(clock: SetClock) -> None:
-    assert Opening.choose(7, clock) == Opening(7, SEEDED_START_US)
-    drawn = {Opening.choose(None, clock) for _ in range(5)}
+    assert Opening.choose(7, 100, clock) == Opening(7, SEEDED_START_US, 100)
+    drawn = {Opening.choose(None, 100, clock) for _ in range(5)}
     assert {opening.start_us for opening in drawn} == {NOON_US}
     assert len(drawn) > 1
+
+
+@pytest.mark.parametrize("rate", [1, 99, 1_000])
+def test_a_rate_plays_a_seed_s_market_faster_and_leaves_its_trades_as_they_are(
+    rate: float, clock: SetClock
+) -> None:
+    opening = Opening.choose(7, rate, clock)
+    assert replace(opening, speed=1) == Opening.choose(7, 100, clock)
+    assert opening.rate * opening.speed == pytest.approx(rate)
+
+
+def test_a_market_without_a_seed_keeps_the_clock_s_time_at_its_rate(clock: SetClock) -> None:
+    opening = Opening.choose(None, 250, clock)
+    assert (opening.rate, opening.speed) == (250, 1)
+    assert opening.ending_now(500).start_us == NOON_US - 2 * SECOND
 
 
 def test_in_batches_leaves_nothing_out() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tradelake import settings
+from tradelake.delivery import firehose
 from tradelake.errors import UsageError
 from tradelake.settings import duration_text, load, parse_duration
 from tradelake.taker_rates import PUBLISHED_TAKER_RATES
@@ -69,6 +70,17 @@ def test_durations_read_as_people_write_them(text: object, seconds: float) -> No
     assert parse_duration(duration_text(seconds)) == seconds
 
 
+@pytest.mark.parametrize("text", ["64MB", "1GB", "1.5 gib", "62500KiB", "1TB"])
+def test_sizes_read_as_people_write_them(text: str, home: Path) -> None:
+    assert load(home, {"memory_limit": text}).memory_limit == text
+
+
+def test_delivery_s_own_defaults_are_the_settings(home: Path) -> None:
+    found = load(home)
+    assert found.buffer_seconds == firehose.BUFFER_SECONDS
+    assert found.buffer_bytes == firehose.BUFFER_BYTES
+
+
 @pytest.mark.parametrize("text", ["", "soon", "-1", "1w", "1e3", "nan", "5 m 3", True, None])
 def test_what_is_no_duration_is_refused(text: object) -> None:
     with pytest.raises(ValueError, match="not a duration"):
@@ -84,7 +96,15 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
         ("\n\nbuffer_seconds = 901", "line 3: buffer_seconds: input should be less than or equal"),
         ("buffer_seconds = 'soon'", "line 1: buffer_seconds: 'soon' is not a duration"),
         ("replaced_files_retention = '4m'", "line 1: replaced_files_retention"),
-        ("memory_limit = 'much'", "line 1: memory_limit"),
+        ("memory_limit = 'much'", "line 1: memory_limit: 'much' is not a size; write 512MB"),
+        ("memory_limit = '0GB'", "'0GB' is not a size from 64MB to"),
+        ("memory_limit = '63.9MB'", "is not a size from 64MB to"),
+        ("memory_limit = '2000TiB'", "is not a size from 64MB to"),
+        ("memory_limit = 0", "0 is not a size; write"),
+        ("threads = 'many'", "line 1: threads: must be a whole number, not 'many'"),
+        ("taker_rates = [1]", "taker_rates: must be a table of exchanges and rates, not '[1]'"),
+        ("tombstone_retention = 'soon'", "line 1: tombstone_retention: 'soon' is not a duration"),
+        ("list_every = '36501d'", "'36501d' is not a duration of up to 36500d"),
         ("[taker_rates]\nBinance = 'x'", "line 1: taker_rates.Binance: 'x' is not a decimal"),
         ("[taker_rates]\nBinance = 1.5", "is not a rate"),
         ("default_taker_rate = 'NaN'", "is not a rate"),
@@ -96,6 +116,7 @@ def test_a_wrong_file_is_named_with_its_line(home: Path, text: str, said: str) -
         load(home)
     assert str(home / "tradelake.toml") in str(caught.value)
     assert said in str(caught.value)
+    assert "Value error" not in str(caught.value)
 
 
 def test_a_file_that_is_not_text_is_named(home: Path) -> None:

@@ -3,7 +3,7 @@
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -22,6 +22,10 @@ BATCH = 1_000
 SEEDED_START_US = to_micros(datetime(2026, 1, 1, tzinfo=UTC))
 """When the market opens for a given seed: it plays the same trades then, times included."""
 
+SEEDED_RATE = 100.0
+"""Orders a second of market time for a given seed. A price depends on how much time has passed, so
+another rate plays this market faster or slower and leaves its trades as they are."""
+
 TICK_SECONDS = 0.02
 """How often a paced feed writes what has come due: fine enough to look steady."""
 
@@ -36,17 +40,30 @@ class Fed:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How a simulation begins: its seed, and when its market opens (µs since 1970)."""
+    """How a simulation begins and goes on.
+
+    start_us: when its market opens, µs since 1970. rate: orders a second of market time. speed:
+    seconds of market time in a second of the clock, where it keeps in step with one.
+    """
 
     seed: int
     start_us: int
+    rate: float
+    speed: float = 1.0
 
     @classmethod
-    def choose(cls, seed: int | None, clock: Clock) -> "Opening":
-        """A given seed plays the same trades, times included; without one it is now and new."""
+    def choose(cls, seed: int | None, rate: float, clock: Clock) -> "Opening":
+        """A given seed plays the same trades, times included; without one it is now and new.
+
+        rate: orders to be placed in a second of the clock.
+        """
         if seed is not None:
-            return cls(seed, SEEDED_START_US)
-        return cls(secrets.randbelow(2**32), clock())
+            return cls(seed, SEEDED_START_US, SEEDED_RATE, rate / SEEDED_RATE)
+        return cls(secrets.randbelow(2**32), clock(), rate)
+
+    def ending_now(self, trades: int) -> "Opening":
+        """So early that the last of so many trades is placed now, for those made at full speed."""
+        return replace(self, start_us=self.start_us - int(trades / self.rate * 1_000_000))
 
 
 @dataclass(frozen=True, slots=True)

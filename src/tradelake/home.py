@@ -41,12 +41,15 @@ class Home:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{self.path} can't be the home: {error.strerror}") from error
+            why = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
+            raise UsageError(f"{self.path} can't be the home: {why}") from error
         return self
 
     def require(self) -> "Home":
         """Raises UsageError where there is no such folder: a mistyped home must not look empty."""
         if not self.path.is_dir():
+            if self.path.exists():
+                raise UsageError(f"{self.path} can't be the home: it is no folder")
             raise UsageError(
                 f"there is no tradelake home at {self.path}; name one with --home, or begin one "
                 "with `tradelake simulate`, `replay`, `run` or `demo`"

@@ -31,7 +31,8 @@ HOME_VARIABLE = "TRADELAKE_HOME"
 DEFAULT_HOME = ".tradelake"
 FILE_NAME = "tradelake.toml"
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_CENTURY = 36_500 * 86_400
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(ms|s|m|h|d)?")
 
 
@@ -39,13 +40,16 @@ def parse_duration(value: object) -> float:
     """Seconds of `90`, `90s`, `200ms`, `5m`, `1h` or `30d`; a bare number is seconds.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: it is none of these, or more than a century, which no clock could wait for.
     """
     match = None if isinstance(value, bool) else _DURATION.fullmatch(str(value).strip())
     if not match:
         raise ValueError(f"{value!r} is not a duration; write 90, 90s, 200ms, 5m, 1h or 30d")
     number, unit = match.groups()
-    return float(number) / 1000 if unit == "ms" else float(number) * _UNITS[unit or "s"]
+    seconds = float(number) * _UNITS[unit or "s"]
+    if seconds > _CENTURY:
+        raise ValueError(f"{value!r} is not a duration of up to {_CENTURY // _UNITS['d']}d")
+    return seconds
 
 
 def duration_text(seconds: float) -> str:
@@ -72,6 +76,37 @@ _PUBLISHED = {exchange: format(rate, "f") for exchange, rate in PUBLISHED_TAKER_
 
 def _with_published(value: object) -> object:
     return {**_PUBLISHED, **value} if isinstance(value, Mapping) else value
+
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)", re.IGNORECASE | re.ASCII)
+_BYTES = {
+    f"{prefix}{unit}": base ** (power + 1)
+    for power, prefix in enumerate("KMGT")
+    for unit, base in (("B", 1000), ("IB", 1024))
+}
+_LEAST_MEMORY = 64_000_000
+"""A fold of 119,000 changes does with it, spilling; less is rather a slip than a wish."""
+_MOST_MEMORY = 1 << 50
+"""A thousand times what a large machine has; beyond it DuckDB's own counting ends."""
+
+
+def _memory(value: object) -> str:
+    match = _SIZE.fullmatch(str(value).strip())
+    if not match:
+        raise ValueError(f"{value!r} is not a size; write 512MB, 2GB or 1.5GiB")
+    if not _LEAST_MEMORY <= float(match[1]) * _BYTES[match[2].upper()] <= _MOST_MEMORY:
+        raise ValueError(f"{value!r} is not a size from 64MB to 1024TiB")
+    return str(value)
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        raise UsageError(
+            "the current folder has been deleted; go to another, or name "
+            f"{str(path)!r} by its whole path"
+        ) from None
 
 
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
@@ -152,13 +187,12 @@ class Settings(BaseSettings):
         le=1024,
         description="Threads for folding and queries; the machine's processors.",
     )
-    memory_limit: str = Field(
+    memory_limit: Annotated[str, BeforeValidator(_memory)] = Field(
         "1GB",
-        pattern=r"(?i)^[0-9]+(\.[0-9]+)?\s*[KMGT]i?B$",
         description="Most memory DuckDB may use in folding, and in one query; leaves a 2 GB "
         "machine room for the rest.",
     )
-    thresholds_file: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
+    thresholds_file: Annotated[Path, AfterValidator(_absolute)] | None = Field(
         None,
         description="A TOML file that replaces the packaged thresholds; in tradelake.toml relative "
         "to that file.",
@@ -238,10 +272,10 @@ def _find_home(home: str | Path | None) -> tuple[Path, str]:
     if home is not None:
         if not str(home):
             raise UsageError("--home is empty; name a folder")
-        return Path(home).expanduser().absolute(), "flag --home"
+        return _absolute(Path(home).expanduser()), "flag --home"
     if variable := os.environ.get(HOME_VARIABLE):
-        return Path(variable).expanduser().absolute(), f"environment {HOME_VARIABLE}"
-    return Path(DEFAULT_HOME).absolute(), "default"
+        return _absolute(Path(variable).expanduser()), f"environment {HOME_VARIABLE}"
+    return _absolute(Path(DEFAULT_HOME)), "default"
 
 
 def _read_file(path: Path) -> tuple[str, dict[str, object]]:
@@ -313,8 +347,17 @@ def _explain(error: ValidationError, origins: Mapping[str, str], text: str) -> s
         where = f"{where.removeprefix('file ')}, line {_line_of(name, text)}"
     what = first["msg"].removeprefix("Value error, ")
     inner = "".join(f".{part}" for part in first["loc"][1:] if isinstance(part, str))
+    what = _PLAINER.get(first["type"], what)
     shown = "" if "is not a" in what else f", not {str(first['input'])[:80]!r}"
     return f"{where}: {name}{inner}: {what[:1].lower()}{what[1:]}{shown}"
+
+
+_PLAINER = {
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "dict_type": "must be a table of exchanges and rates",
+}
+"""What is said instead of pydantic's own words, by its error type."""
 
 
 def _line_of(name: str, text: str) -> int:

@@ -103,13 +103,83 @@ def test_a_value_can_not_drive_the_terminal() -> None:
     assert "\x9b" not in as_json
 
 
+def test_csv_can_not_drive_a_terminal_and_is_exact_in_a_pipe() -> None:
+    evil = "a\x1b[2J\nb,"
+    table = pa.table({"x": [evil, "", None]})
+    out = Terminal()
+    write_result(Result.of(table), Format.CSV, out)
+    assert out.getvalue() == 'x\n"a\\x1b[2J\\nb,"\n""\n\n'
+    assert written(table, Format.CSV) == f'x\n"{evil}"\n""\n\n'
+
+
+@pytest.mark.parametrize("form", [Format.CSV, Format.JSON])
+def test_what_programs_read_is_utf_8_whatever_the_locale(form: Format) -> None:
+    sink = io.BytesIO()
+    out = io.TextIOWrapper(sink, encoding="ascii")
+    write_result(Result.of(pa.table({"x": ["€"]})), form, out)
+    out.flush()
+    assert "€".encode() in sink.getvalue()
+
+
+def shown(table: pa.Table, columns: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a terminal of so many columns is given."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    out = Terminal()
+    write_result(Result.of(table), Format.TABLE, out)
+    return out.getvalue().splitlines()
+
+
 def test_a_table_too_wide_for_the_terminal_is_shown_record_by_record(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
+    table = pa.table({"a": ["x" * 50], "long": [1]})
+    assert shown(table, 40, monkeypatch) == ["-- 1", f"a     {'x' * 50}", "long  1", "(1 row)"]
+
+
+def test_a_terminal_is_told_what_is_cut_and_how_it_is_seen_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = pa.table({"a": ["x" * 1_000, "日本" * 30, "short"], "n": [1, 2, 3]})
+    assert shown(table, 80, monkeypatch) == [
+        f"{'a':40}  n",
+        f"{'-' * 40}  -",
+        f"{'x' * 39}…  1",
+        f"{'日本' * 9}日…   2",
+        f"{'short':40}  3",
+        "(3 rows; … marks what is cut: --format json shows it whole)",
+    ]
+
+
+def test_numbers_are_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    number = Decimal("-1234567890123456789012.3456789012345678")
+    table = pa.table({"n": pa.array([number], pa.decimal128(38, 16)), "t": ["x" * 100]})
+    assert shown(table, 90, monkeypatch)[2] == f"{number}  {'x' * 39}…"
+    assert shown(table, 50, monkeypatch)[1] == f"n  {number}"
+
+
+def test_a_record_s_value_is_cut_where_it_would_fill_more_than_a_screen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = pa.table({"a": ["x" * 10_000], "b": ["y" * 100], "c": ["z" * 100]})
+    lines = shown(table, 80, monkeypatch)
+    assert lines[1:4] == [f"a  {'x' * 1_999}…", f"b  {'y' * 100}", f"c  {'z' * 100}"]
+
+
+def test_a_huge_value_is_whole_in_a_pipe_and_pads_no_other_line() -> None:
+    table = pa.table({"a": ["x" * 100_000, "short"], "n": [1, 2]})
+    lines = written(table, Format.TABLE).splitlines()
+    assert lines[2] == f"{'x' * 100_000}  1"
+    assert lines[3] == f"{'short':100}  2"
+
+
+def test_a_small_table_says_how_a_cut_value_is_seen_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
     out = Terminal()
-    write_result(Result.of(pa.table({"a": ["x" * 50], "long": [1]})), Format.TABLE, out)
-    assert out.getvalue().splitlines() == ["-- 1", f"a     {'x' * 50}", "long  1", "(1 row)"]
+    print_table(["k", "v"], [["raw", "x" * 100]], out)
+    assert out.getvalue().splitlines()[-2:] == [
+        f"raw  {'x' * 39}…",
+        "(… marks what is cut: --json shows it whole)",
+    ]
 
 
 def test_parquet_streams_to_a_file_and_not_to_a_terminal() -> None:

@@ -1,5 +1,6 @@
 """`changes import` and `changes export`."""
 
+import concurrent.futures
 import gzip
 import io
 import os
@@ -8,7 +9,7 @@ import tracemalloc
 
 import pytest
 
-from tradelake.errors import UsageError
+from tradelake.errors import StorageError, UsageError
 from tradelake.stream import files
 from tradelake.stream.files import Imported, export_file, import_file
 
@@ -28,6 +29,13 @@ def test_blank_lines_are_passed_over_and_counted(source, stream, held):
     source.write_bytes(b"\n1\n \t\r\n\r\n2\n\n")
     assert import_file(str(source), stream) == Imported(2, 4)
     assert held() == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n{}", b"\n\xef\xbb\xbf{}"])
+def test_a_byte_order_mark_is_no_part_of_the_first_line(source, stream, held, end):
+    source.write_bytes(b"\xef\xbb\xbf{}" + end)
+    import_file(str(source), stream)
+    assert held() == [b"{}", *end.split(b"\n")[1:]]
 
 
 def test_an_empty_file_holds_nothing(source, stream):
@@ -136,7 +144,7 @@ def test_an_export_that_fails_leaves_the_old_file(source, stream, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(UsageError, match="No space left"):
+    with pytest.raises(StorageError, match=r"can't write .*: No space left"):
         export_file(str(source), stream)
     assert source.read_bytes() == b"old"
     assert [path.name for path in source.parent.glob("*jsonl*")] == ["changes.jsonl"]
@@ -151,6 +159,39 @@ def test_an_export_to_a_device_does_not_replace_it(stream):
     stream.append([b"1"])
     assert export_file(os.devnull, stream) == 1
     assert not os.path.isfile(os.devnull)  # noqa: PTH113
+
+
+def test_an_export_to_standard_output_by_its_path_is_one_to_a_dash(stream, capsysbinary):
+    stream.append([b"1"])
+    assert export_file("/dev/stdout", stream) == 1
+    assert capsysbinary.readouterr().out == b"1\n"
+
+
+def test_an_export_to_a_full_device_fails_and_is_no_wrong_name(stream):
+    stream.append([b"1"])
+    with pytest.raises(StorageError, match="can't write /dev/full: No space left"):
+        export_file("/dev/full", stream)
+
+
+def test_an_export_into_a_named_pipe_goes_to_its_reader_packed_if_so_named(tmp_path, stream):
+    stream.append([b"1", b"2"])
+    pipe = tmp_path / "changes.gz"
+    os.mkfifo(pipe)
+    with concurrent.futures.ThreadPoolExecutor() as reader:
+        read = reader.submit(pipe.read_bytes)
+        assert export_file(str(pipe), stream) == 2
+        assert gzip.decompress(read.result()) == b"1\n2\n"
+    assert pipe.is_fifo()
+
+
+def test_a_reader_that_goes_is_told_as_such(tmp_path, stream):
+    stream.append([b"x" * 1000] * 1000)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with concurrent.futures.ThreadPoolExecutor() as reader:
+        reader.submit(lambda: pipe.open("rb").close())
+        with pytest.raises(BrokenPipeError):
+            export_file(str(pipe), stream)
 
 
 def test_an_export_follows_a_link_and_keeps_it(tmp_path, source, stream):

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tradelake.cli.context import shell_of
+from tradelake.cli.options import Json
 from tradelake.cli.output import print_json
 from tradelake.cli.progress import note
 
 if TYPE_CHECKING:
     from tradelake.settings import Settings
     from tradelake.stream.changelog import ChangeLog
-
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +35,8 @@ def import_(
     """Let change records into the stream as they are.
 
     Every non-blank line enters, without deduplication and without touching the store; a line that
-    can't be used ends in quarantine once it is folded.
+    can't be used ends in quarantine once it is folded. A byte order mark at the file's head is cut
+    off.
 
     \b
     tradelake changes import changes.jsonl
@@ -60,6 +60,7 @@ def export(
 
     \b
     tradelake changes export changes.jsonl
+    tradelake changes export changes.jsonl.gz
     tradelake changes export - | head -1
     """
     from tradelake.stream.files import export_file

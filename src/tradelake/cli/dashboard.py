@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from tradelake.cli.context import shell_of
+from tradelake.cli.options import whole
 from tradelake.cli.progress import note, stopping
 
-Port = Annotated[int, typer.Option(min=0, max=65535, help="The page's port; 0 takes a free one.")]
+PORT = whole(0, 65535)
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +19,10 @@ def register(app: typer.Typer) -> None:
 def dashboard(
     context: typer.Context,
     host: Annotated[str, typer.Option(help="A loopback address of this machine.")] = "127.0.0.1",
-    port: Port = 8050,
+    port: Annotated[
+        int,
+        typer.Option(parser=PORT, metavar="PORT", help="The page's port; 0 takes a free one."),
+    ] = 8050,
 ) -> None:
     """Show the lake as a page that follows every commit, until Ctrl-C.
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tradelake.cli.context import shell_of
-from tradelake.cli.market import make_simulator, open_store
+from tradelake.cli.dashboard import PORT
+from tradelake.cli.market import PER_SECOND, Seed, make_simulator, open_store
+from tradelake.cli.options import DEFAULT_RATE, number
 from tradelake.cli.progress import Ticker, note, stopping
 
 if TYPE_CHECKING:
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
     from tradelake.market.simulator import Simulator
     from tradelake.service.events import Event
     from tradelake.settings import Settings
-
-RATE = 100.0
-"""Orders a second: some 200 changes, enough to see every kind of trade within seconds."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,14 +29,23 @@ def register(app: typer.Typer) -> None:
 def demo(
     context: typer.Context,
     seconds: Annotated[
-        float | None, typer.Option(min=1, help="Stop by itself after so long; else on Ctrl-C.")
+        float | None,
+        typer.Option(
+            parser=number(1, 31_536_000),
+            metavar="S",
+            help="Stop by itself after so long; else on Ctrl-C.",
+        ),
     ] = None,
-    rate: Annotated[float, typer.Option(help="Orders a second.")] = RATE,
-    seed: Annotated[int | None, typer.Option(min=0, help="Play the same market again.")] = None,
+    rate: Annotated[
+        float, typer.Option(parser=PER_SECOND, metavar="PER_S", help="Orders a second.")
+    ] = DEFAULT_RATE,
+    seed: Seed = None,
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="The page's port; 0 takes a free one. [default: 8050, if free]"
+            parser=PORT,
+            metavar="PORT",
+            help="The page's port; 0 takes a free one. [default: 8050, if free]",
         ),
     ] = None,
 ) -> None:
@@ -114,12 +122,11 @@ class _Demo:
         from tradelake.feed import Opening
         from tradelake.service.service import Service
 
-        opening = Opening.choose(self._seed, system_clock)
-        simulator = make_simulator(self._settings, opening.seed, opening.start_us, self._rate)
+        opening = Opening.choose(self._seed, self._rate, system_clock)
+        simulator = make_simulator(self._settings, opening)
         with self._beside:
-            note(f"home {self._home.path}; Ctrl-C stops")
             market = threading.Thread(
-                target=self._play, args=(simulator,), name="market", daemon=True
+                target=self._play, args=(simulator, opening.speed), name="market", daemon=True
             )
             timer = threading.Timer(seconds, self._stop.set) if seconds else None
             market.start()
@@ -141,13 +148,14 @@ class _Demo:
             f"{self._folded:,} folded into the lake"
         )
 
-    def _play(self, simulator: "Simulator") -> None:
+    def _play(self, simulator: "Simulator", speed: float) -> None:
         from tradelake.clock import system_clock
         from tradelake.feed import Pace, simulate
 
         try:
             with closing(open_store(self._settings)) as store:
-                simulate(simulator, store, self._stop, pace=Pace(system_clock), report=self._count)
+                pace = Pace(system_clock, speed)
+                simulate(simulator, store, self._stop, pace=pace, report=self._count)
         except BaseException as failure:
             self._failure = failure
             self._stop.set()
@@ -162,6 +170,7 @@ class _Demo:
         from tradelake.service.events import Folded, PassedOver, Resumed, Started, Waiting
 
         if isinstance(event, Started):  # and not before: another demo's page is not ours to take
+            note(f"home {event.home}; Ctrl-C stops")
             self._beside.enter_context(_page(self._settings, self._port))
         if isinstance(event, Waiting | Resumed | PassedOver):
             note(str(event))

@@ -24,12 +24,13 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command line and exits."""
-    from tradelake.cli import streams
-
     interrupt = signal.getsignal(signal.SIGINT)
     patient = interrupt is signal.default_int_handler  # else nohup's, or another's wish
     if patient:
         signal.signal(signal.SIGINT, _leave)
+
+    from tradelake.cli import streams
+
     streams.prepare()
     from tradelake.cli.app import COMPLETION_VARIABLE, build_command
 
@@ -106,12 +107,8 @@ def _say_usage(error: "TyperException") -> int:
 
 def _say(error: Exception) -> int:
     from tradelake.cli.progress import note
-    from tradelake.cli.streams import failure_of_output
 
-    code = 2 if isinstance(error, UsageError) else 1
-    if not isinstance(error, TradelakeError) and (failed := failure_of_output()):
-        text = f"can't write to standard output: {failed}"
-    elif isinstance(error, TradelakeError):
+    if isinstance(error, TradelakeError):
         text = str(error)
     elif isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
@@ -120,7 +117,7 @@ def _say(error: Exception) -> int:
             f"unexpected {type(error).__name__}: {error} (run it again with --debug to see where)"
         )
     note(f"tradelake: {_sentence(text)}")
-    return code
+    return 2 if isinstance(error, UsageError) else 1
 
 
 def _sentence(text: str) -> str:

@@ -8,16 +8,33 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tradelake.cli.context import shell_of
+from tradelake.cli.options import DEFAULT_RATE, number, whole
 from tradelake.cli.progress import Ticker, note, stopping
 
 if TYPE_CHECKING:
-    from tradelake.feed import Fed
+    from tradelake.feed import Fed, Opening
     from tradelake.market.simulator import Simulator
     from tradelake.settings import Settings
     from tradelake.store.sqlite import SqliteStore
 
-DEFAULT_RATE = 100.0
-"""Orders a second where no rate is given: about 200 changes, a lively market on any machine."""
+Trades = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole(1, 1_000_000_000),
+        metavar="N",
+        help="Orders to place; without it until Ctrl-C.",
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole(0, 2**64 - 1),
+        metavar="S",
+        help="The same seed plays the same trades, times included, at any rate.",
+    ),
+]
+PER_SECOND = number(0.001, 1_000_000)
+"""Orders a second: from one in a quarter of an hour to one a microsecond, the finest time told."""
 
 
 def register(app: typer.Typer) -> None:
@@ -28,17 +45,16 @@ def register(app: typer.Typer) -> None:
 
 def simulate(
     context: typer.Context,
-    trades: Annotated[
-        int | None, typer.Option(min=1, help="Orders to place; without it until Ctrl-C.")
-    ] = None,
+    trades: Trades = None,
     rate: Annotated[
         float | None,
-        typer.Option(help="Orders a second, in step with the clock; --trades alone is full speed."),
+        typer.Option(
+            parser=PER_SECOND,
+            metavar="PER_S",
+            help="Orders a second, in step with the clock; --trades alone is full speed.",
+        ),
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, help="The same seed plays the same trades, times included."),
-    ] = None,
+    seed: Seed = None,
 ) -> None:
     """Write order lifecycles to the transaction store: placed, filled, failed, cancelled.
 
@@ -51,13 +67,11 @@ def simulate(
     from tradelake.feed import simulate as feed
 
     settings = shell_of(context).settings()
-    market_rate = DEFAULT_RATE if rate is None else rate
-    opening = Opening.choose(seed, system_clock)
+    opening = Opening.choose(seed, DEFAULT_RATE if rate is None else rate, system_clock)
     paced = trades is None or rate is not None
-    if seed is None and not paced and trades is not None:
-        # At full speed the market is ahead of the clock: it opens so early that it ends now.
-        opening = Opening(opening.seed, opening.start_us - int(trades / market_rate * 1_000_000))
-    simulator = make_simulator(settings, opening.seed, opening.start_us, market_rate)
+    if seed is None and trades is not None and not paced:
+        opening = opening.ending_now(trades)
+    simulator = make_simulator(settings, opening)
     with closing(open_store(settings)) as store, stopping() as stop:
         note(f"seed {opening.seed}")
         fed = feed(
@@ -65,7 +79,7 @@ def simulate(
             store,
             stop,
             trades=trades,
-            pace=Pace(system_clock) if paced else None,
+            pace=Pace(system_clock, opening.speed) if paced else None,
             report=_Reporter(),
         )
     print(
@@ -77,15 +91,19 @@ def replay(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Dumps; .gz and .zip too.")],
     exchange: Annotated[
-        str | None, typer.Option(help="Where the content and the name don't say it.")
+        str | None, typer.Option(metavar="E", help="Whatever the format and the name say.")
     ] = None,
     pair: Annotated[
         str | None,
-        typer.Option(help="Such as BTC/USDT, where the content and the name don't say it."),
+        typer.Option(metavar="P", help="Such as BTC/USDT, whatever the file's name says."),
     ] = None,
     speed: Annotated[
         float | None,
-        typer.Option(min=0.001, help="1: as slowly as they were made, 10: ten times faster."),
+        typer.Option(
+            parser=number(0.001, 1_000_000),
+            metavar="X",
+            help="1: as slowly as they were made, 10: ten times faster.",
+        ),
     ] = None,
 ) -> None:
     """Put real trade dumps into the store: Binance, Tardis, Kraken, Coinbase.
@@ -138,12 +156,13 @@ def open_store(settings: "Settings") -> "SqliteStore":
     return SqliteStore(Home(settings.home).make().store_path, region=settings.region)
 
 
-def make_simulator(settings: "Settings", seed: int, start_us: int, rate: float) -> "Simulator":
-    """A simulator with the settings' fees; start_us: when its market opens."""
+def make_simulator(settings: "Settings", opening: "Opening") -> "Simulator":
+    """A simulator with the settings' fees."""
     from tradelake.market.simulator import Simulator
 
     rates = {name: Decimal(fee) for name, fee in settings.taker_rates.items()}
-    return Simulator(seed, start_us, rate, rates, Decimal(settings.default_taker_rate))
+    default = Decimal(settings.default_taker_rate)
+    return Simulator(opening.seed, opening.start_us, opening.rate, rates, default)
 
 
 class _Reporter:

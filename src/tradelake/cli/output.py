@@ -1,20 +1,21 @@
 """How answers leave: aligned text, CSV, JSON and Parquet, streaming where rows may be many.
 
 JSON: integers are numbers, decimals texts, timestamps ISO 8601 in UTC with Z, binary hexadecimal.
-Text for people never drives their terminal: control characters are written as escapes.
+Text for people never drives their terminal: control characters are written as escapes. What
+programs read, JSON and CSV into a pipe or a file, is exact, and UTF-8 whatever the locale.
 """
 
+import io
 import json
 import re
-import shutil
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
+from tradelake.cli.layout import write_aligned
 from tradelake.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-LAYOUT_ROWS = 1_000
-"""Rows looked at before column widths are settled; later ones stream past in those widths."""
-
 _DRIVES = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
@@ -48,17 +46,22 @@ def plain(text: str) -> str:
 def print_json(value: object, out: TextIO | None = None) -> None:
     """A command's --json: dicts, lists and the value types of the JSON rules."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=_json_value)
-    print(_escape_json(text), file=out or sys.stdout)
+    print(_escape_json(text), file=_for_programs(out or sys.stdout))
 
 
 def print_table(
     names: Sequence[str], rows: Iterable[Sequence[object]], out: TextIO | None = None
 ) -> None:
-    """A small table for people; None is shown as nothing, numbers stand to the right."""
+    """A small table for people; None is shown as nothing, numbers stand to the right.
+
+    Where a terminal has no room for a value it is cut, so a command that prints one has --json.
+    """
+    out = out or sys.stdout
     shown = [["" if value is None else plain(_text(value)) for value in row] for row in rows]
     kept = list(zip(*shown, strict=True)) if shown else [() for _ in names]
     numbers = [bool(column) and all(map(_is_number, column)) for column in kept]
-    _write_aligned([plain(name) for name in names], numbers, iter(shown), out or sys.stdout)
+    if write_aligned([plain(name) for name in names], numbers, iter(shown), out).cut:
+        print("(… marks what is cut: --json shows it whole)", file=out)
 
 
 def write_result(result: "Result", form: Format, out: TextIO | None = None) -> None:
@@ -75,11 +78,17 @@ def write_result(result: "Result", form: Format, out: TextIO | None = None) -> N
                 raise UsageError("parquet is not for the eye; write it to a file: > rows.parquet")
             write_parquet(result, out.buffer)
         elif form is Format.JSON:
-            _write_json(result, out)
+            _write_json(result, _for_programs(out))
         elif form is Format.CSV:
-            _write_csv(result, out)
+            _write_csv(result, _for_programs(out))
         else:
             _write_table(result, out)
+
+
+def _for_programs(out: TextIO) -> TextIO:
+    if isinstance(out, io.TextIOWrapper) and not out.isatty():
+        out.reconfigure(encoding="utf-8")
+    return out
 
 
 def write_parquet(result: "Result", sink: IO[bytes]) -> None:
@@ -122,10 +131,15 @@ def _json_texts(column: "pa.Array") -> list[str]:
 
 def _write_csv(result: "Result", out: TextIO) -> None:
     """RFC 4180 with \\n; null is nothing, the empty text is \"\", as Athena writes them."""
-    out.write(",".join(map(_csv_field, result.schema.names)) + "\n")
+    field = _csv_field_for_people if out.isatty() else _csv_field
+    out.write(",".join(map(field, result.schema.names)) + "\n")
     for batch in result.batches():
-        columns = [[_csv_field(text) for text in _texts(column)] for column in batch.columns]
+        columns = [[field(text) for text in _texts(column)] for column in batch.columns]
         out.writelines(",".join(row) + "\n" for row in zip(*columns, strict=True))
+
+
+def _csv_field_for_people(text: str | None) -> str:
+    return _csv_field(text and plain(text))
 
 
 def _csv_field(text: str | None) -> str:
@@ -153,59 +167,10 @@ def _write_table(result: "Result", out: TextIO) -> None:
             ]
             yield from map(list, zip(*columns, strict=True))
 
-    count = _write_aligned(names, numbers, rows(), out)
+    written = write_aligned(names, numbers, rows(), out)
     if out.isatty():
-        print(f"({count} row{'' if count == 1 else 's'})", file=out)
-
-
-def _write_aligned(
-    names: Sequence[str], numbers: Sequence[bool], rows: Iterator[list[str]], out: TextIO
-) -> int:
-    first = [row for row, _ in zip(rows, range(LAYOUT_ROWS), strict=False)]
-    widths = [
-        max([_width(name), *(_width(row[place]) for row in first)])
-        for place, name in enumerate(names)
-    ]
-    if out.isatty() and sum(widths) + 2 * len(widths) > shutil.get_terminal_size().columns:
-        return _write_records(names, [first, rows], out)
-    out.write(_line(names, widths, numbers) + "\n")
-    out.write("  ".join("-" * width for width in widths) + "\n")
-    count = 0
-    for part in (first, rows):
-        for row in part:
-            out.write(_line(row, widths, numbers) + "\n")
-            count += 1
-    return count
-
-
-def _write_records(names: Sequence[str], parts: Sequence[Iterable[list[str]]], out: TextIO) -> int:
-    """Too wide for the terminal: a line for each column, records one below the other."""
-    margin = max(map(_width, names))
-    count = 0
-    for part in parts:
-        for row in part:
-            count += 1
-            out.write(f"-- {count}\n")
-            for name, value in zip(names, row, strict=True):
-                out.write(f"{name}{' ' * (margin - _width(name))}  {value}\n")
-    return count
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], numbers: Sequence[bool]) -> str:
-    padded = []
-    for cell, width, number in zip(cells, widths, numbers, strict=True):
-        space = " " * (width - _width(cell))
-        padded.append(space + cell if number else cell + space)
-    return "  ".join(padded).rstrip()
-
-
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
+        cut = "; … marks what is cut: --format json shows it whole" if written.cut else ""
+        print(f"({written.rows} row{'' if written.rows == 1 else 's'}{cut})", file=out)
 
 
 def _has_plain_text(kind: Any) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import sys
+from typing import Any
 
 
 def prepare() -> None:
@@ -27,9 +28,25 @@ def prepare() -> None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    if os.name == "posix":  # a console of Windows is no descriptor to write bytes to
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_Output(1, "w", closefd=False)),
+            encoding=sys.stdout.encoding,
+            line_buffering=sys.stdout.isatty(),
+        )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+class _Output(io.FileIO):
+    """Standard output, which says so where it can't be written: the error has no name otherwise."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "standard output") from None
 
 
 def settle() -> None:
@@ -40,12 +57,3 @@ def settle() -> None:
         except (OSError, ValueError):
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def failure_of_output() -> str | None:
-    """Why standard output can't be written, where that is so: what failed once fails again."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        return error.strerror or str(error)
-    return None

@@ -59,7 +59,8 @@ class Simulator:
     ) -> None:
         if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
             raise UsageError(
-                f"the rate is {rate}; give orders per second from {_LOWEST_RATE} to {_HIGHEST_RATE}"
+                f"the rate is {rate}; give orders per second "
+                f"from {_LOWEST_RATE:f} to {_HIGHEST_RATE}"
             )
         Chance(seed)  # refuses a bad one now and not with the first event
         self._seed = seed

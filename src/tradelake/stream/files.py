@@ -1,5 +1,7 @@
 """Change records from and to files, one a line."""
 
+import codecs
+import errno
 import gzip
 import os
 import secrets
@@ -11,11 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tradelake.errors import UsageError
+from tradelake.errors import StorageError, UsageError
 from tradelake.stream.interface import Stream, StreamRecord
 
 STANDARD = "-"
 """The file name that means standard input or output."""
+
+STANDARD_OUTPUTS = (STANDARD, "/dev/stdout")
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""The disk's fault and not the name's."""
 
 BATCH_RECORDS = 5_000
 BATCH_BYTES = 8 << 20
@@ -36,8 +43,10 @@ class Imported:
 def import_file(path: str, stream: Stream) -> Imported:
     """Takes each line that is not blank into the stream as it is, whatever it holds.
 
-    A line is what ends in a line feed, which is cut off, or at the end of the file. A file named
-    `….gz` is decompressed; `-` is standard input. Nothing is recognised as already there.
+    A line is what ends in a line feed, which is cut off, or at the end of the file. So is a byte
+    order mark at the head of the file, which editors on Windows put there: no record begins so. A
+    file named `….gz` is decompressed; `-` is standard input. Nothing is recognised as already
+    there.
 
     Raises:
         UsageError: the file is not there, can't be read to its end, or has a line of over 512 MB.
@@ -60,40 +69,49 @@ def import_file(path: str, stream: Stream) -> Imported:
 def export_file(path: str, stream: Stream) -> int:
     """Writes all records that the stream still holds, one a line; returns how many.
 
-    The file appears whole or not at all. One named `….gz` is compressed; `-` is standard output.
+    The file appears whole or not at all. One named `….gz` is compressed; `-` and `/dev/stdout` are
+    standard output; other pipes and devices are written into as they are.
 
     Raises:
-        UsageError: the file can't be written.
+        UsageError: there can't be such a file.
+        StorageError: it can't be written to its end.
+        BrokenPipeError: nobody reads the rest.
     """
+    if path in STANDARD_OUTPUTS:
+        count = _write_lines(sys.stdout.buffer, stream)
+        sys.stdout.buffer.flush()
+        return count
     try:
-        if path == STANDARD:
-            count = _write_lines(sys.stdout.buffer, stream)
-            sys.stdout.buffer.flush()
-            return count
-        target = Path(path).resolve()
-        if target.exists() and not target.is_file():  # a pipe or a device is not to be replaced
-            with open(target, "wb") as file:
-                return _write_lines(file, stream)
-        return _write_whole(target, stream)
+        # Asked before links are followed: /proc/…/fd leads to pipes by names that no path has.
+        if Path(path).exists() and not Path(path).is_file():
+            with open(path, "wb") as file:
+                return _write_packed(path, file, stream)
+        return _write_whole(Path(path).resolve(), stream)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise UsageError(f"can't write {path}: {error.strerror or error}") from error
+        kind = StorageError if error.errno in _FULL else UsageError
+        raise kind(f"can't write {path}: {error.strerror or error}") from error
 
 
 def _write_whole(path: Path, stream: Stream) -> int:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with open(temporary, "xb") as file:
-            if path.suffix == ".gz":
-                with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-                    count = _write_lines(packed, stream)
-            else:
-                count = _write_lines(file, stream)
+            count = _write_packed(path.name, file, stream)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return count
+
+
+def _write_packed(name: str, file: IO[bytes], stream: Stream) -> int:
+    if not name.endswith(".gz"):
+        return _write_lines(file, stream)
+    with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+        return _write_lines(packed, stream)
 
 
 def _write_lines(file: IO[bytes] | gzip.GzipFile, stream: Stream) -> int:
@@ -130,6 +148,8 @@ def _batches(file: IO[bytes] | gzip.GzipFile, path: str) -> Iterator[list[bytes]
     number = size = 0
     while line := file.readline(LONGEST_LINE + 1):
         number += 1
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
         if len(line) > LONGEST_LINE:
             raise UsageError(f"{path}, line {number}: longer than {LONGEST_LINE >> 20} MB")
         batch.append(line.removesuffix(b"\n"))
