@@ -14,11 +14,12 @@ from tradelake.etl.engine import fetch
 from tradelake.etl.freshness import histogram
 from tradelake.etl.lake import Lake
 from tradelake.etl.ledger import Counts, LedgerRow, ledger_table
-from tradelake.etl.quarantine import Entry, Refused, refused_events, released_events
+from tradelake.etl.quarantine import Closed, Entry, Refused, closing_events, refused_events
 from tradelake.etl.schema import LEDGER, QUARANTINE, STATISTICS_KEY, TOMBSTONES
 from tradelake.etl.sidefiles import SideLog
 from tradelake.etl.state import METADATA_KEY, LakeState
 from tradelake.etl.tombstones import Tombstones
+from tradelake.etl.waiting import Mended, Waiting
 from tradelake.hudi import Writer
 
 RECENT_ROWS = 16
@@ -61,6 +62,7 @@ class Committer:
         self._tombstones = Tombstones(
             connection, lake.side_log(TOMBSTONES, self.state), tombstone_retention
         )
+        self._waiting = Waiting(connection, lake.side_log(QUARANTINE, self.state))
         if statistics.lags(lake.processed, lake.statistics):
             # The statistics commit second: a writer died between the two commits.
             statistics.follow(connection, lake.processed.snapshot(), lake.statistics, stats)
@@ -80,7 +82,8 @@ class Committer:
         """
         before = self._find_known()
         counts += fold.fold(self._connection)
-        counts += Counts(quarantined=len(refused) - sum(entry.count for entry in released))
+        mended = self._waiting.mended(besides={entry.id for entry in released})
+        counts += _of_quarantine(refused, released, mended)
         upserts, deletes = fold.upserts(self._connection), fold.deletes(self._connection)
         touched, created_us = self._touched(before), self._created_us()
         with self._processed.transaction() as transaction:
@@ -88,7 +91,8 @@ class Committer:
             transaction.delete(deletes)
             instant = transaction.instant
             tombstones = fold.tombstones(self._connection, instant)
-            logs = self._side_logs(instant, tombstones, refused, released)
+            events = self._quarantine_events(instant, refused, released, mended)
+            logs = self._side_logs(instant, tombstones, events)
             row = LedgerRow(
                 self.state.batch + 1, instant, 0, counts, upserts.num_rows, len(deletes), objects
             )
@@ -105,6 +109,7 @@ class Committer:
             transaction.commit(describe)
         self.state = after
         self._tombstones.take_over(logs[TOMBSTONES])
+        self._waiting.take_over(events)
         statistics.follow(
             self._connection,
             self._lake.processed.snapshot(),
@@ -154,21 +159,31 @@ class Committer:
         )
         return np.asarray(found.column(0).to_numpy(), dtype=np.int64)
 
-    def _side_logs(
+    def _quarantine_events(
         self,
         instant: str,
-        tombstones: pa.Table,
         refused: Sequence[Refused],
         released: Sequence[Entry],
+        mended: Mended,
+    ) -> pa.Table:
+        """What this commit does to the quarantine: entries close before others, or they, open."""
+        now = self._clock()
+        retried = {entry.id: entry.count for entry in released}
+        return pa.concat_tables(
+            [
+                closing_events(retried, Closed.RETRIED, now, instant),
+                closing_events(mended.counts, Closed.MENDED, now, instant),
+                refused_events(refused, now, instant),
+            ]
+        )
+
+    def _side_logs(
+        self, instant: str, tombstones: pa.Table, events: pa.Table
     ) -> dict[str, SideLog]:
         """The side logs with what this commit adds; written, and named by nobody yet."""
-        quarantine, now = self._lake.side_log(QUARANTINE, self.state), self._clock()
-        events = pa.concat_tables(
-            [refused_events(refused, now, instant), released_events(released, now, instant)]
-        )
         return {
             TOMBSTONES: self._tombstones.appended(tombstones, instant),
-            QUARANTINE: quarantine.appended(events, instant),
+            QUARANTINE: self._lake.side_log(QUARANTINE, self.state).appended(events, instant),
             LEDGER: self._lake.side_log(LEDGER, self.state),
         }
 
@@ -192,3 +207,12 @@ class Committer:
             files={name: log.files for name, log in logs.items()},
             freshness=ages,
         )
+
+
+def _of_quarantine(refused: Sequence[Refused], released: Sequence[Entry], mended: Mended) -> Counts:
+    """What came in and left. A record that was mended had its outcome when the mended one came:
+    it is that one's copy, or older.
+    """
+    copies, older = sum(mended.copies.values()), sum(mended.older.values())
+    left = sum(entry.count for entry in released) + copies + older
+    return Counts(duplicate=copies, superseded=older, quarantined=len(refused) - left)

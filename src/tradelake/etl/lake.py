@@ -8,7 +8,7 @@ import pyarrow as pa
 from tradelake.clock import Clock, system_clock
 from tradelake.errors import TableError
 from tradelake.etl.ledger import ledger_table
-from tradelake.etl.quarantine import condensed, open_entries
+from tradelake.etl.quarantine import COUNTED, condensed, open_entries, open_ids
 from tradelake.etl.schema import (
     LEDGER,
     LEDGER_SCHEMA,
@@ -87,6 +87,10 @@ class Lake:
     def open_entries(self, state: LakeState | None = None) -> pa.Table:
         """The quarantine's open entries (ENTRIES_SCHEMA)."""
         return open_entries(self.side_log(QUARANTINE, state or self.state()).read())
+
+    def count_open_entries(self, state: LakeState | None = None) -> int:
+        """How many entries are open; reads no bytes of theirs."""
+        return len(open_ids(self.side_log(QUARANTINE, state or self.state()).read(COUNTED)))
 
     def ledger(self, state: LakeState | None = None) -> pa.Table:
         """All batches, oldest first (LEDGER_SCHEMA)."""

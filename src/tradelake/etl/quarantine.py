@@ -1,19 +1,24 @@
 """The quarantine: records that can't be used, with reason, origin and bytes, until they can.
 
 It is kept as events in a side log; an entry is the sum of its events. The same bytes met again are
-the same entry, counted once more.
+the same entry, counted once more. An entry closes when its record could be used after all, or when
+a mended one arrived in its place.
 """
 
 import base64
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tradelake.clock import iso, to_datetime, to_micros
+from tradelake.etl.identity import NOBODY, Identity, identity_of
+from tradelake.etl.landing import ERRORS
 from tradelake.etl.schema import MOMENT, QUARANTINE_SCHEMA
 from tradelake.trade import Reason
 
@@ -36,8 +41,32 @@ class Refused:
     @property
     def id(self) -> str:
         """Sixteen hex digits, the same for the same bytes; an unreadable object's is its own."""
-        named = self.origin.encode() if self.reason is Reason.UNREADABLE_FILE else b""
-        return hashlib.sha256(named + b"\0" + self.raw).hexdigest()[:16]
+        if self.reason is Reason.UNREADABLE_FILE:
+            return _id(self.origin.encode(), self.raw)
+        return record_id(self.raw)
+
+    @property
+    def is_change_record(self) -> bool:
+        """Whether the bytes are those of a change record (or were meant to be), not a landed line's
+        nor an object's.
+        """
+        return self.reason is not Reason.UNREADABLE_FILE and self.origin.startswith(f"{ERRORS}/")
+
+    @property
+    def identity(self) -> Identity:
+        """Whose record it is, as far as its bytes tell."""
+        if self.reason is Reason.UNREADABLE_FILE:
+            return NOBODY
+        return identity_of(self.raw, is_change_record=self.is_change_record)
+
+
+def record_id(raw: bytes) -> str:
+    """The id of the entry that a record's bytes would be."""
+    return _id(b"", raw)
+
+
+def _id(place: bytes, raw: bytes) -> str:
+    return hashlib.sha256(place + b"\0" + raw).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +78,7 @@ class Entry:
     count: int
     first_seen: datetime
     last_seen: datetime
+    identity: Identity = NOBODY
 
     def as_json(self) -> dict[str, Any]:
         """For people and programs: `raw` where the bytes are text, else `raw_base64`."""
@@ -60,6 +90,7 @@ class Entry:
             "count": self.count,
             "first_seen": iso(to_micros(self.first_seen)),
             "last_seen": iso(to_micros(self.last_seen)),
+            **asdict(self.identity),
         }
         try:
             return shown | {"raw": self.refused.raw.decode("utf-8")}
@@ -67,32 +98,58 @@ class Entry:
             return shown | {"raw_base64": base64.b64encode(self.refused.raw).decode("ascii")}
 
 
+class Closed(StrEnum):
+    """How an entry left the quarantine.
+
+    RETRIED: its record could be used. MENDED: another one came that leaves it nothing to change.
+    """
+
+    RETRIED = "retried"
+    MENDED = "mended"
+
+
 def refused_events(refused: Iterable[Refused], seen_us: int, instant: str) -> pa.Table:
-    """Events that add records to the quarantine, one a record: each has its own origin."""
-    return _events(((record.id, record, 1) for record in refused), seen_us, instant)
-
-
-def released_events(entries: Iterable[Entry], seen_us: int, instant: str) -> pa.Table:
-    """Events that take entries out of the quarantine."""
-    return _events(((e.id, e.refused, -e.count) for e in entries), seen_us, instant)
-
-
-def _events(events: Iterable[tuple[str, Refused, int]], seen_us: int, instant: str) -> pa.Table:
-    seen_at = to_datetime(seen_us)
-    rows = [
+    """Events that add records to the quarantine, one for the same bytes in a batch."""
+    met: dict[str, tuple[Refused, int]] = {}
+    for record in refused:
+        key = record.id
+        first, count = met.get(key, (record, 0))
+        met[key] = first, count + 1
+    return _events(
         {
             "id": key,
             "reason": record.reason.value,
             "detail": record.detail,
             "origin": record.origin,
             "raw": record.raw,
-            "seen_at": seen_at,
+            "seen_at": to_datetime(seen_us),
             "instant": instant,
-            "change": change,
+            "change": count,
+            **asdict(record.identity),
         }
-        for key, record, change in events
-    ]
-    return pa.Table.from_pylist(rows, schema=QUARANTINE_SCHEMA)
+        for key, (record, count) in met.items()
+    )
+
+
+def closing_events(
+    counts: Mapping[str, int], closed: Closed, seen_us: int, instant: str
+) -> pa.Table:
+    """Events that take entries out of the quarantine. counts: by id, how often each was met."""
+    return _events(
+        {
+            "id": key,
+            "raw": b"",
+            "seen_at": to_datetime(seen_us),
+            "instant": instant,
+            "change": -count,
+            "closed": closed.value,
+        }
+        for key, count in counts.items()
+    )
+
+
+def _events(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=QUARANTINE_SCHEMA)
 
 
 ENTRIES_SCHEMA = pa.schema(
@@ -105,9 +162,17 @@ ENTRIES_SCHEMA = pa.schema(
         pa.field("count", pa.int64()),
         pa.field("first_seen", MOMENT),
         pa.field("last_seen", MOMENT),
+        pa.field("transaction_id", pa.string()),
+        pa.field("event_id", pa.string()),
+        pa.field("change_order", pa.string()),
     ]
 )
 """The columns of crypto.quarantine: the open entries."""
+
+
+_OF_FIRST = [
+    field.name for field in ENTRIES_SCHEMA if field.name not in ("count", "first_seen", "last_seen")
+]
 
 
 def open_entries(events: pa.Table) -> pa.Table:
@@ -117,7 +182,7 @@ def open_entries(events: pa.Table) -> pa.Table:
         key, change, seen = event["id"], event["change"], event["seen_at"]
         entry = found.get(key)
         if entry is None:
-            found[key] = {name: event[name] for name in ("id", "reason", "detail", "origin", "raw")}
+            found[key] = {name: event[name] for name in _OF_FIRST}
             found[key] |= {"count": change, "first_seen": seen, "last_seen": seen}
             continue
         entry["count"] += change
@@ -127,15 +192,14 @@ def open_entries(events: pa.Table) -> pa.Table:
     return pa.Table.from_pylist(list(found.values()), schema=ENTRIES_SCHEMA)
 
 
-def open_origins(events: pa.Table) -> set[str]:
-    """Where the records of open entries came in: `key:line`, or the key of an unreadable object."""
-    origins: dict[str, list[str]] = {}
-    for event in events.to_pylist():
-        if event["change"] > 0:
-            origins.setdefault(event["id"], []).append(event["origin"])
-        else:  # all of an entry's records leave together
-            origins.pop(event["id"], None)
-    return {origin for of_entry in origins.values() for origin in of_entry}
+COUNTED = ("id", "change")
+"""The columns that `open_ids` needs; without the bytes, a log of any size is read in no time."""
+
+
+def open_ids(events: pa.Table) -> pa.Array:
+    """The ids of the entries still open."""
+    sums = events.group_by("id").aggregate([("change", "sum")])
+    return sums.filter(pc.greater(sums.column("change_sum"), 0)).column("id").combine_chunks()
 
 
 def entries(table: pa.Table) -> list[Entry]:
@@ -147,24 +211,41 @@ def entries(table: pa.Table) -> list[Entry]:
             row["count"],
             row["first_seen"],
             row["last_seen"],
+            Identity(row["transaction_id"], row["event_id"], row["change_order"]),
         )
         for row in table.to_pylist()
     ]
 
 
 def condensed(events: pa.Table) -> pa.Table:
-    """Fewer events that mean the same where a stretch of the log is merged.
+    """Smaller events that mean the same where a stretch of the log is merged.
 
-    Only entries that were opened and closed within the stretch may go; an event that closes an
-    older entry must stay.
+    Of an entry that was opened and closed within the stretch no bytes are kept, but that it was
+    there, whose record it was, and how it closed: `verify` asks for it. An event that closes an
+    older entry must stay as it is.
     """
     sums: dict[str, int] = {}
     begun_before: set[str] = set()
-    for key, change in zip(
-        events.column("id").to_pylist(), events.column("change").to_pylist(), strict=True
-    ):
+    ids = events.column("id").to_pylist()
+    for key, change in zip(ids, events.column("change").to_pylist(), strict=True):
         sums[key] = sums.get(key, 0) + change
         if sums[key] < 0:
             begun_before.add(key)
-    keep = [sums[key] != 0 or key in begun_before for key in events.column("id").to_pylist()]
-    return events if all(keep) else events.filter(pa.array(keep))
+    gone = pa.array([sums[key] == 0 and key not in begun_before for key in ids], pa.bool_())
+    return pa.concat_tables([_remembered(events.filter(gone)), events.filter(pc.invert(gone))])
+
+
+def _remembered(events: pa.Table) -> pa.Table:
+    """What stays of entries that are closed: for each one event in, and one out for each way."""
+    kept = ("reason", "seen_at", "instant", "transaction_id", "event_id", "change_order")
+    rows = (
+        events.group_by(["id", "closed"])
+        .aggregate([("change", "sum"), *((name, "max") for name in kept)])
+        .sort_by([("change_sum", "descending")])
+        .to_pylist()
+    )
+    return _events(
+        {"id": row["id"], "raw": b"", "change": row["change_sum"], "closed": row["closed"]}
+        | {name: row[f"{name}_max"] for name in kept}
+        for row in rows
+    )

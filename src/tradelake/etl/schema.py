@@ -90,9 +90,15 @@ QUARANTINE_SCHEMA = pa.schema(
         pa.field("seen_at", MOMENT),
         pa.field("instant", pa.string()),
         pa.field("change", pa.int64()),
+        pa.field("transaction_id", pa.string()),
+        pa.field("event_id", pa.string()),
+        pa.field("change_order", pa.string()),
+        pa.field("closed", pa.string()),
     ]
 )
-"""One row an event: `change` is +n when a record was met n times, −n when it was retried."""
+"""One row an event: `change` is +n when a record was met n times, −n when all n left, `closed` then
+says how: retried or mended. Whose record it is stands in the three before, as far as it is known.
+"""
 
 LEDGER_SCHEMA = pa.schema(
     [

@@ -5,7 +5,7 @@ the way log-structured stores do: when MERGE_AT files of a level have come toget
 one file of the next level, so a row is rewritten a few times in its life and not at every commit.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,9 +73,12 @@ class SideLog:
         """The same log, made of other files."""
         return SideLog(self._storage, self._folder, self._schema, files, self._condense)
 
-    def read(self) -> pa.Table:
-        """All rows, oldest file first."""
-        return self._read(self.files)
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows, oldest file first; of the columns named alone, or of all.
+
+        A column that a file has not, because it is older, is null.
+        """
+        return self._read(self.files, columns)
 
     def urls(self) -> list[str]:
         """The addresses of the files, for DuckDB."""
@@ -91,13 +94,15 @@ class SideLog:
                 dropped += 1
         return dropped
 
-    def _read(self, files: Iterable[SideFile]) -> pa.Table:
-        tables = [self._read_file(file) for file in files]
-        return pa.concat_tables(tables) if tables else self._schema.empty_table()
+    def _read(self, files: Iterable[SideFile], columns: Sequence[str] | None = None) -> pa.Table:
+        wanted = self._schema.names if columns is None else list(columns)
+        tables = [self._read_file(file, wanted) for file in files]
+        return pa.concat_tables(tables) if tables else self._schema.empty_table().select(wanted)
 
-    def _read_file(self, file: SideFile) -> pa.Table:
+    def _read_file(self, file: SideFile, columns: list[str]) -> pa.Table:
+        source = pa.BufferReader(self._storage.get(file.key))
         try:
-            return pq.read_table(pa.BufferReader(self._storage.get(file.key)), schema=self._schema)
+            return pq.read_table(source, columns=columns, schema=self._schema)
         except (pa.ArrowException, OSError) as error:
             raise DamagedTable(f"{self._storage.url(file.key)} can't be read: {error}") from error
 

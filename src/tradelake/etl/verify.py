@@ -1,7 +1,7 @@
 """Recomputes the tables from the landing zone and compares them with what the lake holds."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import duckdb
@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 from tradelake.errors import DamagedTable, StorageError
 from tradelake.etl.checkpoint import Checkpoint
 from tradelake.etl.engine import text_list
+from tradelake.etl.held import Held
 from tradelake.etl.intake import Intake
 from tradelake.etl.judge import judge_intake
 from tradelake.etl.lake import Lake, Moment
-from tradelake.etl.landing import landing_object, list_objects
-from tradelake.etl.quarantine import Refused, open_origins
+from tradelake.etl.landing import LandingObject, list_objects
 from tradelake.etl.rules import Rules
 from tradelake.etl.schema import (
     PROCESSED_SCHEMA,
@@ -25,10 +25,12 @@ from tradelake.etl.schema import (
     STATISTICS_SPEC,
 )
 from tradelake.etl.statistics import aggregate
+from tradelake.etl.taken import find_taken
 from tradelake.etl.writer import Limits
 from tradelake.hudi import Snapshot, TableSpec
 
 _COMPARED = [name for name in PROCESSED_SCHEMA.names if name != "ingestion_time"]
+_ROW = ", ".join(PROCESSED_SCHEMA.names)
 _LOOKS, _LOOK_SECONDS = 40, 0.05
 """Two seconds: the statistics' commit comes within one, if it comes at all."""
 _SHOWN = 5
@@ -56,18 +58,23 @@ def verify(lake: Lake, connection: duckdb.DuckDBPyConnection, rules: Rules) -> V
         return Verdict(0, 0, 0, (str(gone),))
     state, processed, statistics = moment.state, moment.processed, moment.statistics
     ledger = lake.ledger(state)
-    keys = sorted(set(ledger.column("objects").combine_chunks().flatten().to_pylist()))
+    keys = list(dict.fromkeys(ledger.column("objects").combine_chunks().flatten().to_pylist()))
+    there = list_objects(lake.storage)
+    taken = find_taken(keys, [landed for landed in there if lake.storage.exists(landed.key)])
+    holding = {landed.key for landed in taken.objects}
     differences = [
         *_check_ledger(ledger, state.totals.as_dict()),
-        *_check_taken(lake, state.checkpoint, set(keys)),
+        *_check_taken(there, state.checkpoint, holding.union(keys)),
+        *(f"{key} was taken and is no longer in the landing zone" for key in taken.missing),
     ]
-    differences += [
+    damage = [
         *_check_files(processed),
         *(_check_files(statistics) if statistics else ()),
     ]
-    if not differences:  # a damaged file can't be compared
-        waiting = open_origins(lake.side_log(QUARANTINE, state).read())
-        differences += _refold(lake, connection, rules, keys, waiting)
+    differences += damage
+    if not damage:  # a damaged file can't be compared
+        held = Held(lake.side_log(QUARANTINE, state).read())
+        differences += _refold(lake, connection, rules, taken.objects, held)
         differences += _compare(connection, processed, PROCESSED_SPEC, _COMPARED, "refolded")
         differences += _check_statistics(connection, moment)
     files = len(processed.files) + (len(statistics.files) if statistics else 0)
@@ -101,10 +108,13 @@ def _check_ledger(ledger: pa.Table, totals: dict[str, int]) -> Iterator[str]:
             yield f"ledger: the batches' {name} add up to {summed}, the total says {total}"
 
 
-def _check_taken(lake: Lake, checkpoint: Checkpoint, taken: set[str]) -> Iterator[str]:
+def _check_taken(
+    there: Iterable[LandingObject], checkpoint: Checkpoint, taken: set[str]
+) -> Iterator[str]:
     """What counts as taken was taken, and positions of our own delivery have no gap."""
-    for landed in list_objects(lake.storage, checkpoint.watermark):
-        if checkpoint.has(landed) and landed.key not in taken:
+    for landed in there:
+        looked_into = landed.hour >= checkpoint.watermark
+        if looked_into and landed.key not in taken and checkpoint.has(landed):
             yield f"{landed.key} counts as taken, and no batch took it"
     for source, first, last in checkpoint.gaps():
         yield f"{source}: positions {first} to {last} were delivered, and no object of them taken"
@@ -139,54 +149,49 @@ def _refold(
     lake: Lake,
     connection: duckdb.DuckDBPyConnection,
     rules: Rules,
-    keys: list[str],
-    waiting: set[str],
+    taken: Iterable[LandingObject],
+    held: Held,
 ) -> Iterator[str]:
     """Makes `refolded`: the rows that all records taken mean: of each key the newest."""
-    _judge(connection, rules, Intake(), waiting)
-    columns = ", ".join(PROCESSED_SCHEMA.names)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE everything AS SELECT {columns} FROM records")
-    objects, exhausted, limits = iter(keys), False, Limits()
-    while not exhausted:
-        intake = Intake()
-        for key in objects:
-            landed = landing_object(key)
-            if landed is None or not lake.storage.exists(key):
-                yield f"{key} was taken and is no longer in the landing zone"
-                continue
-            intake.take_object(lake.storage, landed)
-            if intake.received >= limits.records or intake.size >= limits.bytes:
-                break
-        else:
-            exhausted = True
-        for refused in _judge(connection, rules, intake, waiting):
-            if refused.origin not in waiting:
-                yield f"{refused.origin} can't be used ({refused.reason}), yet is not in quarantine"
+    judge_intake(connection, rules, Intake(), 0)
     connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE refolded AS
-        SELECT DISTINCT ON (transaction_id) {columns} FROM everything
-        JOIN (SELECT transaction_id, max(change_order) AS change_order FROM everything GROUP BY ALL)
-          USING (transaction_id, change_order)
-        WHERE event_name <> 'REMOVE' AND trade_status <> 'FAILED'"""
+        f"CREATE OR REPLACE TEMP TABLE everything AS SELECT rid AS arrival, {_ROW} FROM records"
+    )
+    arrived = 0
+    for intake in _in_batches(lake, (landed for landed in taken if landed.key not in held.objects)):
+        rejected = judge_intake(connection, rules, intake, 0)
+        for refused in intake.refused + list(rejected.values()):
+            if not held.was_refused(refused.id):
+                yield f"{refused.origin} can't be used ({refused.reason}), yet is not in quarantine"
+        _add(connection, held.take_out(connection, intake), arrived)
+        arrived += intake.line_count
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE refolded AS SELECT {_ROW} FROM everything
+        WHERE event_name <> 'REMOVE' AND trade_status <> 'FAILED' AND arrival IN (
+          SELECT max_by(arrival, (change_order, -arrival)) FROM everything GROUP BY transaction_id
+        )"""
     )
 
 
-def _judge(
-    connection: duckdb.DuckDBPyConnection, rules: Rules, intake: Intake, waiting: set[str]
-) -> list[Refused]:
-    """Judges the lines and adds the usable ones to `everything`, where that is there already.
+def _in_batches(lake: Lake, taken: Iterable[LandingObject]) -> Iterator[Intake]:
+    """The objects' lines, as many at a time as a batch of the pipeline takes."""
+    limits, intake = Limits(), Intake()
+    for landed in taken:
+        intake.take_object(lake.storage, landed)
+        if intake.received >= limits.records or intake.size >= limits.bytes:
+            yield intake
+            intake = Intake()
+    yield intake
 
-    A record that waits in quarantine is left out, also where the rules would take it by now.
-    """
-    rejected = judge_intake(connection, rules, intake, 0)
-    if intake.received:
-        connection.register("held", pa.table({"rid": pa.array(intake.rids(waiting), pa.int64())}))
-        connection.execute(
-            f"""INSERT INTO everything SELECT {", ".join(PROCESSED_SCHEMA.names)} FROM records
-            WHERE rid NOT IN (SELECT rid FROM held)"""
-        )
-        connection.unregister("held")
-    return intake.refused + list(rejected.values())
+
+def _add(connection: duckdb.DuckDBPyConnection, held: list[int], arrived: int) -> None:
+    """Adds `records` to `everything`, but for those held. arrived: lines before these."""
+    connection.register("left_out", pa.table({"rid": pa.array(held, pa.int64())}))
+    connection.execute(
+        f"""INSERT INTO everything SELECT {arrived} + rid, {_ROW} FROM records
+        WHERE rid NOT IN (FROM left_out)"""
+    )
+    connection.unregister("left_out")
 
 
 def _compare(
