@@ -12,12 +12,12 @@ from tradelake.clock import Clock, iso, system_clock
 from tradelake.delivery.firehose import Delivery
 from tradelake.delivery.names import parse_name
 from tradelake.delivery.state import Delivered
-from tradelake.errors import ObjectMissing, StorageError
+from tradelake.errors import StorageError
 from tradelake.etl import engine
 from tradelake.etl.lake import Lake
-from tradelake.etl.landing import LandingObject, landing_object, list_objects
+from tradelake.etl.landing import LandingObject, NotTaken, landing_object, list_objects
 from tradelake.etl.rules import load_rules
-from tradelake.etl.writer import Batch, LakeWriter, Limits, open_writer
+from tradelake.etl.writer import Batch, LakeWriter, Limits, NothingTaken, open_writer
 from tradelake.home import Home
 from tradelake.housekeeping import Chore, Done, Housekeeping
 from tradelake.settings import Settings
@@ -71,6 +71,7 @@ class Pipeline:
         self._stack = contextlib.ExitStack()
         self._pending: list[LandingObject] = []
         self._known: set[str] = set()
+        self._unreadable: dict[str, NotTaken] = {}
         self._delivered: dict[str, int] = {}
         self._listed_at = 0
 
@@ -118,7 +119,7 @@ class Pipeline:
             if not self._pending:
                 self._deliver_on()
                 continue
-            yield self._fold()
+            yield from self._fold()
         self._deliver(flush=True)  # nothing is left: delivery notes that its last object is made
         for _ in self._housekeeping.round():
             pass
@@ -154,7 +155,7 @@ class Pipeline:
             due = folded_at is None or not 0 <= now - folded_at < interval
             if folds := due and (bool(self._pending) or every is not None):
                 folded_at = now
-                for done in self.drain() if every is not None else [self._fold()]:
+                for done in self.drain() if every is not None else self._fold():
                     report(done)
                     left = done.waiting
                     if stop.is_set():
@@ -176,7 +177,7 @@ class Pipeline:
         """
         self._deliver(flush=True)
         if self._pending:
-            yield self._fold()
+            yield from self._fold()
 
     def retry(self, wanted: Iterable[str] | None = None) -> list[Batch]:
         """Judges quarantined records again; see `LakeWriter.retry`."""
@@ -248,28 +249,42 @@ class Pipeline:
         if rescan:
             ledger = self.lake.ledger(self._writer.state)
             taken = set(ledger.column("objects").combine_chunks().flatten().to_pylist())
-        for landed in list_objects(self._storage, "" if rescan else checkpoint.watermark):
-            if landed.key in self._known or not self._storage.exists(landed.key):
-                continue  # known already, or a folder that is named like an object
-            if rescan and landed.hour < checkpoint.watermark:
+        self._pending += [each for key in self._unreadable if (each := landing_object(key))]
+        unlisted: list[NotTaken] = []
+        for landed in list_objects(self._storage, "" if rescan else checkpoint.watermark, unlisted):
+            if rescan and landed.hour < checkpoint.watermark and not parse_name(landed.key):
                 if landed.key not in taken and landed.key not in self._known:
                     self._known.add(landed.key)
                     self._pending.append(landed)
             else:
                 self._add(landed)
+        self._unreadable = {folder.key: folder for folder in unlisted}
         self._pending.sort()
 
-    def _fold(self) -> Report:
+    def _fold(self) -> Iterator[Report]:
+        """One batch; none where nothing pending can be read. What can't waits for the next list."""
         began = time.monotonic()
-        try:
-            batch = self._writer.take(self._pending, self._delivered)
-        except ObjectMissing:  # moved away since it was listed: not there, so not pending
-            self._pending = [p for p in self._pending if self._storage.exists(p.key)]
-            raise
-        taken = len(batch.row.objects)
-        self._known.difference_update(batch.row.objects)
-        self._pending = self._pending[taken:]
-        return Report(batch, len(self._pending), time.monotonic() - began)
+        waiting = [each.place for each in self._unreadable.values()]
+        unlisted = any(landing_object(key) is None for key in self._unreadable)
+        batch = None
+        with contextlib.suppress(NothingTaken):
+            # What lies in a folder that can't be listed is not known to be taken.
+            delivered = {} if unlisted else self._delivered
+            batch = self._writer.take(self._pending, delivered, waiting)
+        done = {each.key for each in self._writer.not_taken}
+        self._unreadable |= {each.key: each for each in self._writer.not_taken if not each.gone}
+        self._known.difference_update(each.key for each in self._writer.not_taken if each.gone)
+        if batch is not None:
+            done.update(batch.row.objects)
+            self._known.difference_update(batch.row.objects)
+        self._pending = [landed for landed in self._pending if landed.key not in done]
+        if batch is not None:
+            yield Report(batch, len(self._pending), time.monotonic() - began)
+
+    @property
+    def unreadable(self) -> list[NotTaken]:
+        """Landing objects, and folders of them, that wait because they can't be read now."""
+        return list(self._unreadable.values())
 
 
 def holder(clock: Clock) -> str:

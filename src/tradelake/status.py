@@ -8,6 +8,7 @@ from typing import Any
 from tradelake.clock import Clock, iso, system_clock
 from tradelake.delivery.firehose import Delivery
 from tradelake.delivery.names import parse_name
+from tradelake.errors import ObjectMissing, StorageError
 from tradelake.etl.freshness import merged, quantile_seconds
 from tradelake.etl.lake import Lake, lake_exists
 from tradelake.etl.landing import (
@@ -161,7 +162,7 @@ def _before_landing(home: Home, storage: Storage, clock: Clock) -> tuple[int, St
 def _waiting_in_landing(storage: Storage, state: LakeState) -> int:
     waiting = [
         landed
-        for landed in list_objects(storage, state.checkpoint.watermark)
+        for landed in list_objects(storage, state.checkpoint.watermark, [])
         if not state.checkpoint.has(landed)
     ]
     ours: set[tuple[str, int, int]] = set()
@@ -179,5 +180,7 @@ def _lines(storage: Storage, landed: LandingObject) -> int:
     """Records in an object that others made; one that can't be read is one record."""
     try:
         return len(split_lines(read_object(storage, landed)).text)
-    except Unreadable:
+    except ObjectMissing:
+        return 0
+    except (Unreadable, StorageError):
         return 1

@@ -62,6 +62,12 @@ class NotTaken:
     why: str
     gone: bool = False
 
+    @property
+    def place(self) -> LandingObject:
+        """As what is pending there: of a folder, with the beginning of the hours below it."""
+        parts = self.key.split("/")
+        return LandingObject("/".join(parts[3 if parts[0] == ERRORS else 2 :][:4]), self.key)
+
 
 Range = tuple[int, int]
 """Positions, first and last."""

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 import duckdb
 
 from tradelake.clock import Clock, to_datetime
+from tradelake.errors import StorageError
 from tradelake.etl.committing import Batch, Committer
 from tradelake.etl.intake import READ_AHEAD, Intake, ReadAhead
 from tradelake.etl.judge import judge_intake
 from tradelake.etl.lake import Lake
-from tradelake.etl.landing import LandingObject
+from tradelake.etl.landing import LandingObject, NotTaken
 from tradelake.etl.ledger import Counts
 from tradelake.etl.retrying import Retries
 from tradelake.etl.rules import Rules
+from tradelake.etl.schema import PROCESSED_SPEC, STATISTICS_SPEC
 from tradelake.etl.state import LakeState
 from tradelake.etl.tidying import tidy
 from tradelake.hudi import Writer
@@ -43,11 +45,15 @@ def open_writer(
     limits: Limits | None = None,
     tombstone_retention: float | None = None,
 ) -> Iterator["LakeWriter"]:
-    """Takes the lease on the lake's tables.
+    """Takes the lease on the lake's tables, making those that are missing.
 
     holder: who says to others that it has the lease. Raises LeaseHeld naming who has it.
     """
-    with lake.processed.writer(holder) as processed, lake.statistics.writer(holder) as stats:
+    lake.make(PROCESSED_SPEC)
+    with contextlib.ExitStack() as held:
+        processed = held.enter_context(lake.processed.writer(holder))
+        lake.make(STATISTICS_SPEC)  # under the lease on the other
+        stats = held.enter_context(lake.statistics.writer(holder))
         writer = LakeWriter(
             lake,
             connection,
@@ -60,6 +66,10 @@ def open_writer(
         )
         with contextlib.closing(writer):
             yield writer
+
+
+class NothingTaken(StorageError):
+    """None of the objects to take can be read now; nothing was changed."""
 
 
 class LakeWriter:
@@ -85,6 +95,7 @@ class LakeWriter:
         self._rules = rules
         self._clock = clock
         self._limits = limits
+        self.not_taken: tuple[NotTaken, ...] = ()
         self._writers = processed, stats
         self._ahead = ReadAhead(lake.storage)
         self._committer = Committer(lake, connection, processed, stats, clock, tombstone_retention)
@@ -100,25 +111,40 @@ class LakeWriter:
         return self._committer.state
 
     def take(
-        self, pending: Sequence[LandingObject], delivered: Mapping[str, int] | None = None
+        self,
+        pending: Sequence[LandingObject],
+        delivered: Mapping[str, int] | None = None,
+        waiting: Sequence[LandingObject] = (),
     ) -> Batch:
         """Folds landing objects in, as one batch and one commit: the first of `pending`, as many
         as stay within the limits of a batch (one at least).
 
         delivered: by `<stream>/<delivery>`, the position up to which our own delivery has made its
-        objects; those not in `pending` were taken before.
+        objects; those neither in `pending` nor in `waiting` were taken before. waiting: objects
+        that are not to be tried now.
+
+        `not_taken` tells which objects could not be read.
+
+        Raises:
+            NothingTaken: none of them could be read.
         """
-        intake, taken = Intake(), 0
+        intake, tried = Intake(), 0
+        failed: dict[str, NotTaken] = {}
         for landed in pending:
-            self._ahead.begin(pending[taken : taken + READ_AHEAD])
-            intake.take_object(self._lake.storage, landed, self._ahead)
-            taken += 1
+            self._ahead.begin(pending[tried : tried + READ_AHEAD])
+            if not_taken := intake.take_object(self._lake.storage, landed, self._ahead):
+                failed[landed.key] = not_taken
+            tried += 1
             if intake.received >= self._limits.records or intake.size >= self._limits.bytes:
                 break
-        self._ahead.begin(pending[taken : taken + READ_AHEAD])
+        self._ahead.begin(pending[tried : tried + READ_AHEAD])
+        self.not_taken = tuple(failed.values())
+        taken = [landed for landed in pending[:tried] if landed.key not in failed]
+        if failed and not taken:
+            raise NothingTaken(failed[pending[0].key].why)
         checkpoint = self.state.checkpoint.with_taken(
-            pending[:taken],
-            pending[taken:],
+            taken,
+            [*pending[tried:], *waiting, *(n.place for n in self.not_taken if not n.gone)],
             delivered or {},
             f"{to_datetime(self._clock()):%Y/%m/%d/%H}",
         )
@@ -126,7 +152,7 @@ class LakeWriter:
         return self._committer.commit(
             Counts(received=intake.received),
             refused=intake.refused + list(rejected.values()),
-            objects=tuple(landed.key for landed in pending[:taken]),
+            objects=tuple(landed.key for landed in taken),
             checkpoint=checkpoint,
         )
 
