@@ -1,5 +1,6 @@
 """The hourly statistics: equal to the aggregate, and computed for what was touched only."""
 
+import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from etl import model
 from etl.faults import FaultyStorage
 from etl.harness import NOON_US, Home, change, home
+from tradelake.errors import TableError
+from tradelake.etl.lake import Lake
 from tradelake.etl.verify import verify
 from tradelake.storage import LocalStorage
 
@@ -136,6 +139,48 @@ def test_the_statistics_are_recomputed_whole_when_they_were_left_behind(
 
         assert {group[0] for group in opened.statistics()} == {"OKX"}
         assert opened.lake.statistics.metadata("source_instant") != before
+
+
+def test_statistics_of_a_table_that_is_gone_go_too_and_come_again(
+    home: Home, tmp_path: Path
+) -> None:
+    first = home.land([change("t1", "e1"), change("t2", "e2", exchange="OKX"), b"poison"])
+    home.take(first)
+    home.close()
+    shutil.rmtree(tmp_path / "lake" / "crypto" / "processed_crypto_txn")
+
+    home.reopen()
+    assert home.statistics() == home.rows() == {}
+    before = home.lake.statistics.snapshot().instant
+    home.reopen()
+    assert home.lake.statistics.snapshot().instant == before, "emptied once"
+
+    fold = model.Fold()
+    fold.take(first.judged)
+    home.take(first)
+    home.assert_equals(fold)
+    assert verify(home.lake, home.connection, home.rules).differences == ()
+
+
+def test_statistics_that_are_gone_are_no_readers_to_make(home: Home, tmp_path: Path) -> None:
+    landed = home.land([change("t1", "e1")])
+    home.take(landed)
+    home.close()
+    folder = tmp_path / "lake" / "crypto" / "hourly_trade_stats"
+    shutil.rmtree(folder)
+    reader = Lake(home.storage, home.clock)
+
+    moment = reader.moment()
+    assert (moment.statistics, moment.source_instant) == (None, None)
+    assert moment.state.totals.applied == moment.processed.count() == 1
+    with pytest.raises(TableError, match="no Hudi table"):
+        _ = reader.statistics
+    [difference] = verify(reader, home.connection, home.rules).differences
+    assert "behind processed_crypto_txn" in difference
+    assert not folder.exists()
+
+    home.reopen()
+    assert len(home.statistics()) == 1
 
 
 @pytest.mark.parametrize(

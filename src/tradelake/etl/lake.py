@@ -1,7 +1,9 @@
 """The lake: its tables, and its state as the newest commit has it. Reading needs no lease."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -13,10 +15,9 @@ from tradelake.etl.schema import (
     LEDGER,
     LEDGER_SCHEMA,
     PROCESSED,
-    PROCESSED_SPEC,
     QUARANTINE,
     QUARANTINE_SCHEMA,
-    STATISTICS_SPEC,
+    STATISTICS,
     TOMBSTONE_SCHEMA,
     TOMBSTONES,
     table_path,
@@ -48,13 +49,31 @@ class Moment:
 
 
 class Lake:
-    """The lake's tables and state as of the newest commit; reads need no lease."""
+    """The lake's tables and state as of the newest commit; reads need no lease.
+
+    Only `make` makes a table. One that is missing raises TableError where it is asked for.
+    """
 
     def __init__(self, storage: Storage, clock: Clock = system_clock) -> None:
-        """Opens the lake, making its tables where there are none."""
         self.storage = storage
-        self.processed = _open(storage, PROCESSED_SPEC, clock)
-        self.statistics = _open(storage, STATISTICS_SPEC, clock)
+        self._clock = clock
+
+    @cached_property
+    def processed(self) -> HudiTable:
+        """processed_crypto_txn."""
+        return HudiTable.open(self.storage, table_path(PROCESSED), self._clock)
+
+    @cached_property
+    def statistics(self) -> HudiTable:
+        """hourly_trade_stats."""
+        return HudiTable.open(self.storage, table_path(STATISTICS), self._clock)
+
+    def make(self, spec: TableSpec) -> None:
+        """Makes a table where it is missing; for who is about to write it."""
+        path = table_path(spec.name)
+        if not HudiTable.exists(self.storage, path):
+            with contextlib.suppress(TableError):  # another process made it in between
+                HudiTable.create(self.storage, path, spec, self._clock)
 
     def state(self, as_of: str | None = None) -> LakeState:
         """The state in the newest commit, or in the newest at or before an instant."""
@@ -67,6 +86,8 @@ class Lake:
         Raises TableError where that moment is not kept any more.
         """
         processed = self.processed.snapshot(as_of)
+        if not HudiTable.exists(self.storage, table_path(STATISTICS)):
+            return Moment(self.state(processed.instant), processed, None, None)
         if processed.instant is None:
             return Moment(LakeState(), processed, self.statistics.snapshot(), None)
         sources = self.statistics.metadata_kept(SOURCE_INSTANT_KEY)
@@ -97,16 +118,6 @@ class Lake:
         state = state or self.state()
         written = self.side_log(LEDGER, state).read()
         return pa.concat_tables([written, ledger_table(state.recent)])
-
-
-def _open(storage: Storage, spec: TableSpec, clock: Clock) -> HudiTable:
-    path = table_path(spec.name)
-    if HudiTable.exists(storage, path):
-        return HudiTable.open(storage, path, clock)
-    try:
-        return HudiTable.create(storage, path, spec, clock)
-    except TableError:  # another process made it in between
-        return HudiTable.open(storage, path, clock)
 
 
 _SIDE_LOGS: Mapping[str, tuple[pa.Schema, Callable[[pa.Table], pa.Table]]] = {

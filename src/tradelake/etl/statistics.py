@@ -13,6 +13,7 @@ from tradelake.hudi import HudiTable, Snapshot, Writer, record_keys
 
 _SQL = resources.files("tradelake.etl").joinpath("statistics.sql").read_text("utf-8")
 _KEY = ", ".join(STATISTICS_KEY)
+_NO_COMMIT = ""
 _FEW_HOURS = 100
 """A late record or two among fresh ones; a longer list costs more to compare than it skips."""
 _COLUMNS = "transaction_id, timestamp, exchange, trading_pair, hour_bucket, price, quantity, " + (
@@ -64,12 +65,12 @@ def follow(
     writer: Writer,
     touched: pa.Table | None = None,
 ) -> None:
-    """Commits the statistics of a snapshot of processed_crypto_txn.
+    """Commits the statistics of a snapshot of processed_crypto_txn, one without commits included:
+    then there are no rows, and source_instant is empty.
 
     touched: the only groups that can differ from what the statistics table holds (exchange,
     trading_pair, hour_bucket; may be empty); None when that is not known, after a crash.
     """
-    assert source.instant is not None
     with writer.transaction() as transaction:
         if touched is None or touched.num_rows:
             fresh = aggregate(connection, source, touched)
@@ -77,12 +78,13 @@ def follow(
             gone = before.filter(pc.invert(pc.is_in(before, value_set=_keys(fresh))))
             transaction.upsert(fresh)
             transaction.delete(gone)
-        transaction.commit({SOURCE_INSTANT_KEY: source.instant})
+        transaction.commit({SOURCE_INSTANT_KEY: source.instant or _NO_COMMIT})
 
 
 def lags(processed: HudiTable, statistics: HudiTable) -> bool:
     """Whether the statistics are not those of the newest commit of processed_crypto_txn."""
-    return statistics.metadata(SOURCE_INSTANT_KEY) != processed.snapshot().instant
+    source = statistics.metadata(SOURCE_INSTANT_KEY) or _NO_COMMIT
+    return source != (processed.snapshot().instant or _NO_COMMIT)
 
 
 def _keys(groups: pa.Table) -> pa.Array:

@@ -134,7 +134,10 @@ class LakeCatalog:
 
 def _statistics(moment: Moment) -> TableSource:
     if moment.statistics is None:
-        raise QueryError(f"{STATISTICS} as of {moment.processed.instant} is not kept any more")
+        raise QueryError(
+            f"{STATISTICS} has nothing as of {moment.processed.instant}: that is not kept any "
+            "more, or the table is gone, and the next run makes it anew"
+        )
     return _hudi(STATISTICS, STATISTICS_SCHEMA, moment.statistics)
 
 
