@@ -1,5 +1,6 @@
 """The pages in docs/ name everything there is, nothing that is gone, and their examples hold."""
 
+import dataclasses
 import inspect
 import json
 import re
@@ -18,16 +19,23 @@ from tradelake import errors
 from tradelake.change import change_order
 from tradelake.cli import main as cli
 from tradelake.cli.app import build_command
+from tradelake.cli.logs import report_fields
 from tradelake.delivery.transform import landing_line
 from tradelake.etl import engine
 from tradelake.etl.judge import judge
-from tradelake.etl.ledger import Counts
+from tradelake.etl.ledger import Counts, LedgerRow
 from tradelake.etl.rules import load_rules
 from tradelake.etl.schema import DATABASE
+from tradelake.etl.writer import Batch
+from tradelake.home import Home
+from tradelake.pipeline import Pipeline, Report
 from tradelake.query import Engine
 from tradelake.query.lake import LakeCatalog
+from tradelake.service.events import Event, Folded
+from tradelake.service.metrics import Metrics
 from tradelake.settings import ENV_PREFIX, FILE_NAME, HOME_VARIABLE, NAMES, Settings, duration_text
 from tradelake.settings import load as load_settings
+from tradelake.status import Stage
 from tradelake.storage import LocalStorage
 from tradelake.trade import Reason, Rejected
 
@@ -405,3 +413,43 @@ def test_no_relative_link_is_dead(page: Path) -> None:
 def test_the_readme_leads_to_every_page() -> None:
     linked = set(re.findall(r"\]\((docs/[a-z]+\.md)\)", PAGES[0].read_text("utf-8")))
     assert linked == {f"docs/{page.name}" for page in PAGES[1:]}
+
+
+# --- the service
+
+SERVICE = (DOCS / "service.md").read_text("utf-8")
+
+
+def test_every_metric_is_documented_with_its_type_and_none_that_is_gone() -> None:
+    metrics = Metrics(lambda: Stage(0)).registry.collect()
+    there = {
+        f"`{metric.name}{'_total' if metric.type == 'counter' else ''}`": metric.type
+        for metric in metrics
+        if metric.name.startswith("tradelake_")
+    }
+    assert {row[0]: row[1] for row in table_rows(SERVICE, "| metric |")} == there
+
+
+def test_every_event_is_documented_with_its_level_and_fields_and_none_that_is_gone() -> None:
+    documented = {row[0]: row for row in table_rows(SERVICE, "| event |")}
+    assert set(documented) == {f"`{event.name}`" for event in Event.__args__}
+    for event in Event.__args__:
+        _, level, fields = documented[f"`{event.name}`"]
+        assert level == event.level
+        for field in () if event is Folded else dataclasses.fields(event):
+            assert f"`{field.name}`" in fields
+
+
+def test_the_line_of_the_log_that_is_shown_has_the_fields_there_are() -> None:
+    (shown,) = map(json.loads, blocks(SERVICE, "json"))
+    counts = Counts(**{name: shown[name] for name in Counts().as_dict()})
+    row = LedgerRow(shown["batch"], shown["instant"], 0, counts, 0, 0, ())
+    assert list(shown) == ["time", "level", "event", *report_fields(Report(Batch(row, {}), 0, 0.1))]
+    assert counts.balanced
+
+
+def test_every_chore_is_documented_and_none_that_is_gone(tmp_path: Path) -> None:
+    with Pipeline(Home(tmp_path), Settings(threads=1)) as pipeline:
+        chores = {f"`{chore.name}`": duration_text(chore.every) for chore in pipeline.chores}
+    rows = table_rows(SERVICE, "| chore |")
+    assert {row[0]: row[2].replace(" ", "") for row in rows} == chores

@@ -16,6 +16,7 @@ from tradelake.errors import StorageError
 from tradelake.etl import engine
 from tradelake.etl.lake import Lake
 from tradelake.etl.landing import LandingObject, NotTaken, landing_object, list_objects
+from tradelake.etl.merging import Merging
 from tradelake.etl.rules import load_rules
 from tradelake.etl.writer import Batch, LakeWriter, Limits, NothingTaken, open_writer
 from tradelake.home import Home
@@ -33,6 +34,9 @@ who asks to stop is heard."""
 
 _TIDY_SECONDS = 15
 """Cleaning looks at every commit kept; four times a minute it goes unnoticed beside a commit."""
+
+_MERGE_SECONDS = 60
+"""An hour folder closes once an hour; a step that merged goes on with the next at once."""
 
 _TRIM_SECONDS = 15
 """At 500 changes a second some 7,500 records have to go by then: a few milliseconds."""
@@ -103,7 +107,8 @@ class Pipeline:
                 buffer_bytes=settings.buffer_bytes,
                 clock=self._clock,
             )
-            self._housekeeping = Housekeeping(self._chores(), self._clock)
+            self._merging = Merging(self.lake, self._clock)
+            self._housekeeping = Housekeeping(self.chores, self._clock)
             self._stack = stack.pop_all()
         return self
 
@@ -188,10 +193,13 @@ class Pipeline:
         """The lake's writer, while the pipeline is entered."""
         return self._writer
 
-    def _chores(self) -> list[Chore]:
-        """What keeps the timeline, the replaced files and the change log short."""
+    @property
+    def chores(self) -> list[Chore]:
+        """What keeps the tables, the landing zone and the change log small."""
         return [
             Chore("table files", _TIDY_SECONDS, self._tidy),
+            Chore("clustering", _TIDY_SECONDS, self._writer.cluster),
+            Chore("landing", _MERGE_SECONDS, self._merge),
             Chore("change log", _TRIM_SECONDS, self._trim),
         ]
 
@@ -199,6 +207,9 @@ class Pipeline:
         settings = self._settings
         self._writer.tidy(settings.replaced_files_retention, settings.timeline_instants)
         return ""
+
+    def _merge(self) -> str:
+        return str(self._merging.step(self._writer.state) or "")
 
     def _trim(self) -> str:
         kept_since = self._clock() - int(self._settings.change_log_retention * 1_000_000)

@@ -20,7 +20,7 @@ class JsonLog:
 
     def __call__(self, event: Event) -> None:
         """Writes it."""
-        fields = _report(event.report) if isinstance(event, Folded) else asdict(event)
+        fields = report_fields(event.report) if isinstance(event, Folded) else asdict(event)
         head = {"time": iso(self._clock()), "level": event.level, "event": event.name}
         print(json.dumps(head | fields), file=sys.stderr, flush=True)
 
@@ -30,7 +30,8 @@ def say(event: Event) -> None:
     note(f"{event}")
 
 
-def _report(report: Report) -> dict[str, Any]:
+def report_fields(report: Report) -> dict[str, Any]:
+    """What a line of the log says of a batch."""
     row = report.batch.row
     return {
         "batch": row.batch,

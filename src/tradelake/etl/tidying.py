@@ -1,9 +1,13 @@
-"""Tidying: what was replaced long ago goes, and the timelines are kept short."""
+"""Tidying: what was replaced long ago goes, small files become few, timelines are kept short."""
 
 from datetime import timedelta
 
+import duckdb
+
 from tradelake.clock import earlier
+from tradelake.etl import statistics
 from tradelake.etl.lake import Lake
+from tradelake.etl.schema import PROCESSED, STATISTICS, STATISTICS_SCHEMA
 from tradelake.etl.state import METADATA_KEY, SIDE_LOGS, LakeState
 from tradelake.hudi import Writer
 
@@ -31,3 +35,21 @@ def tidy(
     recent = earlier(max(kept), replaced_seconds)
     for name in SIDE_LOGS:
         lake.side_log(name, state).drop_unnamed(named, before=min(recent, *kept))
+
+
+def cluster(
+    lake: Lake, connection: duckdb.DuckDBPyConnection, writers: tuple[Writer, Writer]
+) -> str:
+    """Merges some small file groups of one table, a bounded step; says so, or nothing.
+
+    The statistics follow: a replacecommit is a commit of processed_crypto_txn too, though no row
+    of it changes.
+    """
+    processed, stats = writers
+    table, done = PROCESSED, processed.cluster(sort_by="timestamp")
+    if done is not None:
+        none = STATISTICS_SCHEMA.empty_table()
+        statistics.follow(connection, lake.processed.snapshot(), lake.statistics, stats, none)
+    else:
+        table, done = STATISTICS, stats.cluster()
+    return f"{done.replaced} file groups of {table} became {done.files}" if done else ""

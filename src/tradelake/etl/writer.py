@@ -18,7 +18,7 @@ from tradelake.etl.retrying import Retries
 from tradelake.etl.rules import Rules
 from tradelake.etl.schema import PROCESSED_SPEC, STATISTICS_SPEC
 from tradelake.etl.state import LakeState
-from tradelake.etl.tidying import tidy
+from tradelake.etl.tidying import cluster, tidy
 from tradelake.hudi import Writer
 
 __all__ = ["Batch", "LakeWriter", "Limits", "open_writer"]
@@ -166,3 +166,7 @@ class LakeWriter:
     def tidy(self, replaced_seconds: float, timeline_instants: int) -> None:
         """Deletes what was replaced long ago, and shortens the timelines; see `tidying.tidy`."""
         tidy(self._lake, self._writers, self.state, replaced_seconds, timeline_instants)
+
+    def cluster(self) -> str:
+        """Merges some small files of the tables; see `tidying.cluster`."""
+        return cluster(self._lake, self._connection, self._writers)
