@@ -76,6 +76,7 @@ class Pipeline:
         self._pending: list[LandingObject] = []
         self._known: set[str] = set()
         self._unreadable: dict[str, NotTaken] = {}
+        self._tried_again: dict[str, NotTaken] = {}
         self._delivered: dict[str, int] = {}
         self._listed_at = 0
 
@@ -260,7 +261,10 @@ class Pipeline:
         if rescan:
             ledger = self.lake.ledger(self._writer.state)
             taken = set(ledger.column("objects").combine_chunks().flatten().to_pylist())
-        self._pending += [each for key in self._unreadable if (each := landing_object(key))]
+        for key, not_taken in self._unreadable.items():
+            if landed := landing_object(key):
+                self._tried_again[key] = not_taken
+                self._pending.append(landed)
         unlisted: list[NotTaken] = []
         for landed in list_objects(self._storage, "" if rescan else checkpoint.watermark, unlisted):
             if rescan and landed.hour < checkpoint.watermark and not parse_name(landed.key):
@@ -289,13 +293,15 @@ class Pipeline:
             done.update(batch.row.objects)
             self._known.difference_update(batch.row.objects)
         self._pending = [landed for landed in self._pending if landed.key not in done]
+        for key in done:
+            self._tried_again.pop(key, None)
         if batch is not None:
             yield Report(batch, len(self._pending), time.monotonic() - began)
 
     @property
     def unreadable(self) -> list[NotTaken]:
         """Landing objects, and folders of them, that wait because they can't be read now."""
-        return list(self._unreadable.values())
+        return [*(self._unreadable | self._tried_again).values()]
 
 
 def holder(clock: Clock) -> str:

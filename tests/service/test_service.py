@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from etl.faults import FaultyStorage
-from pipelines import HomeOn, Script, World
-from tradelake.errors import LeaseHeld, UnsupportedTable
+from pipelines import HomeOn, Script, World, landed_line
+from tradelake.errors import LeaseHeld, ObjectUnavailable, UnsupportedTable
 from tradelake.etl.schema import PROCESSED, table_path
 from tradelake.presence import Presence, hold, present
 from tradelake.service.events import (
     Event,
     Folded,
+    PassedOver,
     Resumed,
     Started,
     Stopped,
@@ -44,6 +45,19 @@ class Disk:
         self.is_full = False
 
 
+class Guarded(FaultyStorage):
+    """A storage in which some objects may not be read."""
+
+    def __init__(self, inner: LocalStorage) -> None:
+        super().__init__(inner)
+        self.closed: set[str] = set()
+
+    def get(self, key: str) -> bytes:
+        if key in self.closed:
+            raise ObjectUnavailable(f"can't read {key}: Permission denied")
+        return super().get(key)
+
+
 @pytest.fixture
 def disk() -> Disk:
     return Disk()
@@ -51,7 +65,7 @@ def disk() -> Disk:
 
 @pytest.fixture
 def world(tmp_path: Path, disk: Disk) -> Iterator[World]:
-    storage = FaultyStorage(LocalStorage(tmp_path, sync=False))
+    storage = Guarded(LocalStorage(tmp_path, sync=False))
     storage.break_at(disk.refuses, before=True, kill=False)
     world = World(HomeOn(tmp_path, storage))  # type: ignore[arg-type]
     yield world
@@ -232,6 +246,29 @@ def test_status_sees_who_follows_and_what_it_waits_for(
     assert after is not None
     assert after.waits_for == ""
     assert gone is None
+
+
+def test_a_landing_object_that_cant_be_read_is_told_once_and_taken_when_it_can(
+    world: World, tmp_path: Path
+) -> None:
+    seen: list[Presence | None] = []
+    key = world.put("2025/11/22/12", "theirs", landed_line("x", "ex"))
+    storage = world.storage
+    assert isinstance(storage, Guarded)
+    storage.closed.add(key)
+    script = Script(world.clock).at(1, world.write).at(130, storage.closed.clear)
+    script.at(100, lambda: seen.append(present(tmp_path))).stop_at(250)
+
+    told = serve(world, script)
+
+    closed, opened = (event for event in told if isinstance(event, PassedOver))
+    assert (closed.objects, opened.objects) == (1, 0)
+    assert key in closed.waits_for
+    assert "Permission denied" in closed.waits_for
+    assert applied(told) == 2
+    assert of(Waiting, told) == []
+    assert seen[0] is not None
+    assert key in seen[0].waits_for
 
 
 def test_a_presence_is_told_whatever_its_text(tmp_path: Path) -> None:

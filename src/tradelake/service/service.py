@@ -8,6 +8,7 @@ import duckdb
 
 from tradelake.clock import Clock, system_clock
 from tradelake.errors import LeaseHeld, StorageError, StoreError
+from tradelake.etl.landing import NotTaken
 from tradelake.home import Home
 from tradelake.housekeeping import Done
 from tradelake.pipeline import Pipeline, Report, holder
@@ -16,6 +17,7 @@ from tradelake.service.events import (
     Event,
     Folded,
     Observer,
+    PassedOver,
     Resumed,
     Started,
     Stopped,
@@ -63,6 +65,7 @@ class Service:
         self._process = holder(clock)
         self._began = False
         self._waits: str | None = None
+        self._passed_over = PassedOver(0, "")
         self._since_us = clock()
         self._turned_us = clock()
 
@@ -112,7 +115,7 @@ class Service:
                 rescan=rescan,
                 report=self._folded,
                 tidied=self._tidied,
-                turned=self._turned,
+                turned=lambda: self._turned(pipeline.unreadable),
             )
 
     def _folded(self, report: Report) -> None:
@@ -121,26 +124,33 @@ class Service:
     def _tidied(self, done: Done) -> None:
         self._tell(Tidied(done.chore, done.did, done.seconds))
 
-    def _turned(self) -> None:
+    def _turned(self, unreadable: Sequence[NotTaken]) -> None:
         """A whole turn went well, so what was in the way has passed."""
         self._turned_us = self._clock()
+        first = f"{unreadable[0].key}: {unreadable[0].why}" if unreadable else ""
+        passed_over = PassedOver(len(unreadable), first)
+        if passed_over != self._passed_over:
+            self._change(None, passed_over)
+            self._tell(passed_over)
         if self._waits is not None:
             waited = max(0, self._clock() - self._since_us) / 1_000_000
-            self._is(None)
+            self._change(None, passed_over)
             self._tell(Resumed(waited))
 
     def _wait_for(self, error: Exception, pause: float) -> None:
         waiting = Waiting(_sentence(error), pause)
         if self._waits != waiting.waits_for:
-            self._is(waiting.waits_for)
+            self._change(waiting.waits_for, self._passed_over)
             self._tell(waiting)
 
-    def _is(self, waits_for: str | None) -> None:
+    def _change(self, waits: str | None, passed_over: PassedOver) -> None:
         """Remembers what is waited for, and since when, and lets `status` see it."""
-        if waits_for is None or self._waits is None:
+        if waits is None or self._waits is None:
             self._since_us = self._clock()
-        self._waits = waits_for
-        self._post.tell(Presence(self._process, self._since_us, waits_for or ""))
+        self._waits, self._passed_over = waits, passed_over
+        objects = f"{passed_over.objects:,} landing objects: {passed_over.waits_for}"
+        told = waits or (objects if passed_over.objects else "")
+        self._post.tell(Presence(self._process, self._since_us, told))
 
     def _tell(self, event: Event) -> None:
         for observer in self._observers:
