@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from processes import environment, tradelake
+from tradelake.cli.options import TABLES
+from tradelake.query.lake import LakeCatalog
+from tradelake.storage import LocalStorage
 
 
 @pytest.fixture
@@ -50,6 +53,7 @@ def completed(words: list[str], path: str) -> list[str]:
         ("tradelake sql --format p", {"parquet"}),
         ("tradelake completion ", {"bash", "zsh", "fish"}),
         ("tradelake help quarantine l", {"list"}),
+        ("tradelake describe p", {"pipeline_ledger", "processed_crypto_txn"}),
         ("tradelake changes import ", set()),  # bash goes on with the names of files
         ("tradelake sql 'select", set()),
     ],
@@ -98,6 +102,10 @@ def test_zsh_and_fish_are_answered_with_names_and_meanings(
     )
     assert answered in done.stdout
     assert done.stdout.count("\n") == 1
+
+
+def test_the_tables_offered_are_those_there_are(tmp_path: Path) -> None:
+    assert set(TABLES) == set(LakeCatalog(LocalStorage(tmp_path)).load())
 
 
 def test_a_shell_that_is_not_known_is_wrong_usage() -> None:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tradelake.cli.context import Shell, shell_of
+from tradelake.cli.options import Json
 from tradelake.cli.output import print_json, print_table
 from tradelake.errors import UsageError
 
 if TYPE_CHECKING:
     from tradelake.etl.quarantine import Entry
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
 _SHOWN = 60
 """Characters of a record's bytes in the list; `show` has them all."""
 

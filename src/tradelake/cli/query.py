@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tradelake.cli.context import Shell, shell_of
+from tradelake.cli.options import Json, Table
 from tradelake.cli.output import Format, print_json, print_table, write_result
 
 if TYPE_CHECKING:
     from tradelake.query import Catalog
     from tradelake.settings import Settings
-
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -95,7 +94,7 @@ def tables(context: typer.Context, as_json: Json = False) -> None:
 
 def describe(
     context: typer.Context,
-    table: Annotated[str, typer.Argument(help="A table, with or without crypto.")],
+    table: Table,
     as_json: Json = False,
 ) -> None:
     """Show a table's columns and types.
@@ -114,7 +113,7 @@ def describe(
 
 def history(
     context: typer.Context,
-    table: Annotated[str, typer.Argument(help="A table, with or without crypto.")],
+    table: Table,
     as_json: Json = False,
 ) -> None:
     """Show a table's timeline of commits, newest last.

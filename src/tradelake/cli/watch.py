@@ -1,16 +1,15 @@
 """status, ledger, verify: whether all is well."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from tradelake.cli.context import shell_of
+from tradelake.cli.options import Json
 from tradelake.cli.output import plain, print_json, print_table
 
 if TYPE_CHECKING:
     from tradelake.status import Status
-
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable, on stdout.")]
 
 
 def register(app: typer.Typer) -> None:
