@@ -177,7 +177,8 @@ def _in_batches(lake: Lake, taken: Iterable[LandingObject]) -> Iterator[Intake]:
     """The objects' lines, as many at a time as a batch of the pipeline takes."""
     limits, intake = Limits(), Intake()
     for landed in taken:
-        intake.take_object(lake.storage, landed)
+        if not_taken := intake.take_object(lake.storage, landed):
+            raise StorageError(not_taken.why)
         if intake.received >= limits.records or intake.size >= limits.bytes:
             yield intake
             intake = Intake()

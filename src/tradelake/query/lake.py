@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from tradelake.errors import QueryError, TableError
 from tradelake.etl.lake import Lake, Moment, lake_exists
-from tradelake.etl.landing import LANDING
+from tradelake.etl.landing import LANDING, list_objects
 from tradelake.etl.ledger import ledger_table
 from tradelake.etl.quarantine import ENTRIES_SCHEMA
 from tradelake.etl.schema import (
@@ -21,6 +21,7 @@ from tradelake.etl.schema import (
     STATISTICS_SCHEMA,
 )
 from tradelake.etl.state import LakeState
+from tradelake.etl.taken import find_taken
 from tradelake.hudi import Snapshot
 from tradelake.query.catalog import Column, HistoryEntry, Kind, LazyTables, TableSource
 from tradelake.storage import Storage
@@ -124,9 +125,11 @@ class LakeCatalog:
             if reason == Reason.UNREADABLE_FILE
         }
         taken = lake.ledger(state).column("objects").combine_chunks().flatten().to_pylist()
+        now = find_taken(taken, list_objects(self._storage, "", []))  # some have been merged
+        keys = {landed.key for landed in now.objects} | set(now.missing)
         files = tuple(
             self._storage.url(key)
-            for key in sorted(set(taken) - unreadable)
+            for key in sorted(keys - unreadable)
             if key.startswith(f"{LANDING}/")
         )
         return TableSource(RAW, _RAW_COLUMNS, files, Kind.LANDING)
