@@ -1,5 +1,6 @@
 """The checkpoint: each object is taken once, none is missed, and it stays small."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -198,3 +199,22 @@ def test_folders_of_a_wrong_clock_do_not_move_the_watermark() -> None:
     checkpoint = Checkpoint().with_taken(ahead, this_hour="2025/11/22/12")
 
     assert checkpoint.watermark == ""
+
+
+def test_foreign_names_take_eleven_bytes_each_in_a_commit() -> None:
+    taken = [foreign(f"trades-1-2025-11-22-12-00-00-{n:08}-uuid") for n in range(1000)]
+
+    text = json.dumps(Checkpoint().with_taken(taken).as_json())
+
+    assert len(text) < 11 * 1000
+
+
+def test_the_checkpoint_reads_what_it_writes_and_what_it_wrote_when_names_were_whole() -> None:
+    taken = [foreign("a"), foreign("b", 1), own(1, 5), own(9, 9, errors=True)]
+    checkpoint = Checkpoint().with_taken(taken)
+    as_json = json.loads(json.dumps(checkpoint.as_json()))
+    names = {landed.hour: [landed.key] for landed in taken[:2]}
+    older = {**{k: v for k, v in as_json.items() if k != "name_hashes"}, "names": names}
+
+    assert Checkpoint.from_json(as_json) == checkpoint
+    assert Checkpoint.from_json(older) == checkpoint

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from etl.harness import Home, change, encode, error_line, foreign_key, transform
+from etl.harness import NOON_US, Home, change, encode, error_line, foreign_key, transform
+from tradelake.delivery.names import ObjectName, error_key, landing_key
 from tradelake.etl import landing
 from tradelake.etl.landing import landing_object, list_objects, split_lines
 from tradelake.storage import LocalStorage
@@ -187,3 +188,70 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_unreadable(
 
 def test_a_name_that_is_no_text_has_no_place_in_the_landing_zone() -> None:
     assert landing.landing_object("landing/trades/2025/11/22/12/\udcff.gz") is None
+
+
+def test_hidden_names_are_no_objects(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path, sync=False)
+    hidden = ["landing/trades/2025/11/22/12/.a.gz", "landing/trades/2025/11/22/12/_a.gz",
+              "landing/_trades/2025/11/22/12/a.gz", "landing/.trades/2025/11/22/12/a.gz",
+              "landing-errors/trades/processing-failed/2025/11/22/12/_SUCCESS"]  # fmt: skip
+    for key in hidden:
+        storage.put(key, b"")
+
+    assert list_objects(storage) == []
+
+
+def test_a_file_of_very_many_members_is_read_in_the_time_of_its_length(tmp_path: Path) -> None:
+    """What follows a member is copied: fed whole, each would cost the whole rest of the file."""
+    storage = LocalStorage(tmp_path, sync=False)
+    key = foreign_key("members")
+    storage.put(key, (gzip.compress(b"", mtime=0) + b"\0") * 200_000 + WHOLE)
+    landed = landing_object(key)
+    assert landed is not None
+
+    assert landing.read_object(storage, landed) == GOOD_LINE * 3
+
+
+def test_a_file_larger_than_any_object_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "LARGEST_OBJECT", 100)
+    storage = LocalStorage(tmp_path, sync=False)
+    key = foreign_key("large")
+    storage.put(key, bytes(101))
+    landed = landing_object(key)
+    assert landed is not None
+
+    with pytest.raises(landing.Unreadable, match="more than 0 MB") as caught:
+        landing.read_object(storage, landed)
+    assert caught.value.raw == b""
+
+
+def own_object(first: int, last: int, *, delivery: str = "00c0ffee", errors: bool = False) -> str:
+    make_key = error_key if errors else landing_key
+    return make_key(ObjectName("trades", delivery, first, last), NOON_US)
+
+
+@pytest.mark.parametrize(
+    ("there", "left_out"),
+    [
+        ([(1, 5), (6, 9)], []),
+        ([(1, 5), (6, 9), (1, 9)], [(1, 5), (6, 9)]),
+        ([(3, 5), (1, 9)], [(3, 5)]),
+        ([(1, 2), (1, 5), (1, 9)], [(1, 2), (1, 5)]),
+        ([(1, 5), (5, 9)], []),
+        ([(1, 9), (10, 10)], []),
+    ],
+)
+def test_parts_of_a_merged_object_are_not_listed_beside_it(
+    tmp_path: Path, there: list[tuple[int, int]], left_out: list[tuple[int, int]]
+) -> None:
+    storage = LocalStorage(tmp_path, sync=False)
+    others = [own_object(2, 3, delivery="0badcafe"), own_object(2, 3, errors=True)]
+    for key in [*(own_object(*positions) for positions in there), *others]:
+        storage.put(key, b"")
+
+    listed = {landed.key for landed in list_objects(storage)}
+
+    assert listed - set(others) == {own_object(*each) for each in there if each not in left_out}
+    assert set(others) <= listed
