@@ -151,8 +151,8 @@ def _before_landing(home: Home, storage: Storage, clock: Clock) -> tuple[int, St
     if not home.store_path.exists():
         return 0, Stage(0)
     with (
-        contextlib.closing(SqliteStore(home.store_path)) as store,
-        contextlib.closing(ChangeLog(home.store_path, clock=clock)) as log,
+        contextlib.closing(SqliteStore(home.store_path, read_only=True)) as store,
+        contextlib.closing(ChangeLog(home.store_path, clock=clock, read_only=True)) as log,
     ):
         lag = Delivery(log, storage, clock=clock).pending()
         oldest = lag.oldest_arrived_us

@@ -74,4 +74,4 @@ def _open_log(settings: "Settings", *, make: bool) -> "ChangeLog":
     from tradelake.stream.changelog import ChangeLog
 
     home = Home(settings.home)
-    return ChangeLog((home.make() if make else home.require()).store_path)
+    return ChangeLog((home.make() if make else home.require()).store_path, read_only=not make)

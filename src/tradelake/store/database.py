@@ -39,6 +39,44 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """A connection to the store at `path` that can't change it and needs no write access.
+
+    Beside the file SQLite keeps `-wal` and `-shm` while anybody has it open. Where they are, or
+    can be made, any number of writers may go on. Where the folder is not writable and there is no
+    `-wal`, nobody has the store open, so it is read as a file that does not change.
+
+    Raises:
+        StoreError: there is no store, it can't be read, is no store or of a newer version.
+    """
+    if not path.exists():
+        raise StoreError(f"there is no store at {path}")
+    with translated(path):
+        try:
+            return _opened(path, "mode=ro")
+        except sqlite3.OperationalError:
+            if path.with_name(path.name + "-wal").exists():
+                raise
+            return _opened(path, "mode=ro&immutable=1")
+
+
+def _opened(path: Path, options: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{options}",
+        uri=True,
+        timeout=BUSY_MS / 1000,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        _refuse_newer(connection, path)
+        _refuse_empty(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
     """SQLite's errors inside become StoreError naming the file."""
@@ -104,6 +142,11 @@ def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
             f"the store {path} has version {version} and this tradelake knows up to "
             f"{schema.VERSION}; use a newer tradelake"
         )
+
+
+def _refuse_empty(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection) == 0:
+        raise StoreError(f"{path} is no store: nothing was ever written to it")
 
 
 def _version(connection: sqlite3.Connection) -> int:

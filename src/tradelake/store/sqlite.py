@@ -46,10 +46,13 @@ _GET = f"SELECT {schema.columns()} FROM transactions WHERE {KEY} = ?"
 class SqliteStore:
     """A `TransactionStore` in one SQLite file. Any thread may use it; so may other processes."""
 
-    def __init__(self, path: Path, *, region: str | None = None) -> None:
-        """region: what the change records name as awsRegion from now on; None leaves it."""
+    def __init__(self, path: Path, *, region: str | None = None, read_only: bool = False) -> None:
+        """region: what the change records name as awsRegion from now on; None leaves it.
+
+        read_only: needs no write access, and makes no store where there is none: StoreError.
+        """
         self.path = path
-        self._connection = database.connect(path)
+        self._connection = (database.connect_read_only if read_only else database.connect)(path)
         self._lock = threading.Lock()
         if region is not None:
             self._name_region(region)

@@ -23,10 +23,11 @@ class ChangeLog:
 
     name = NAME
 
-    def __init__(self, path: Path, *, clock: Clock = system_clock) -> None:
+    def __init__(self, path: Path, *, clock: Clock = system_clock, read_only: bool = False) -> None:
+        """read_only: needs no write access, and makes no store where there is none: StoreError."""
         self.path = path
         self._clock = clock
-        self._connection = database.connect(path)
+        self._connection = (database.connect_read_only if read_only else database.connect)(path)
         self._lock = threading.Lock()
         self.identity: str = self._one("SELECT log_id FROM settings")[0]
 
