@@ -148,6 +148,30 @@ def test_ctrl_c_while_modules_are_loaded_is_quiet(
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
+MASKED = """
+import os, signal
+from tradelake.cli import main
+from tradelake.cli.context import Shell
+def settings(self):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise ImportError("initialization failed") from None
+Shell.settings = settings
+main.main(["config"])
+"""
+
+
+def test_ctrl_c_is_one_even_where_a_module_makes_another_error_of_it(
+    tmp_path: Path, home: Path
+) -> None:
+    """As DuckDB's and pydantic's compiled parts do."""
+    script = tmp_path / "masked.py"
+    script.write_text(MASKED)
+    done = in_bash(f"{sys.executable} {script}", home)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
 @pytest.mark.parametrize("module", LOADED)
 def test_who_ignores_ctrl_c_goes_on_ignoring_it(module: str, interrupted: Path, home: Path) -> None:
     done = in_bash(f"trap '' INT; {sys.executable} {interrupted} {module}", home)

@@ -7,9 +7,10 @@ together in `app.py`, which is imported when Ctrl-C is quiet already.
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tradelake.errors import TradelakeError, UsageError
 
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if os.environ.get(COMPLETION_VARIABLE):
         build_command().main(prog_name="tradelake")
     if patient:
-        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGINT, _interrupt)
     code = run(sys.argv[1:] if argv is None else argv)
     if patient:
         signal.signal(signal.SIGINT, _leave)
@@ -49,6 +50,16 @@ def _leave(number: int, frame: FrameType | None) -> None:
     """Ends at once where nothing is open: while modules are loaded, and after the work is done."""
     del number, frame
     os._exit(INTERRUPTED)
+
+
+_interrupted = threading.Event()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Raises KeyboardInterrupt, and remembers it: some modules make another error of it."""
+    del number, frame
+    _interrupted.set()
+    raise KeyboardInterrupt
 
 
 def run(argv: Sequence[str]) -> int:
@@ -68,6 +79,8 @@ def run(argv: Sequence[str]) -> int:
     except TyperException as error:
         return _say_usage(error)
     except Exception as error:
+        if _interrupted.is_set():
+            return INTERRUPTED
         if shell.debug:
             raise
         return _say(error)
