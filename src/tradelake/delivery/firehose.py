@@ -29,7 +29,8 @@ class Delivery:
 
     Exactly once, wherever it is killed: the names of the objects of a range of positions are
     saved before the objects are made, an object is made only once, and a delivery begins by
-    finishing what was saved last. An error on the way counts as a kill: the next call begins so.
+    finishing what was saved last. An error on the way (a full disk, a locked store) counts as a
+    kill: the next call of the same delivery begins so, too, and no new one is needed.
     One delivery of a stream to a storage may run at a time; the caller sees to it.
     """
 
