@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,12 @@ def import_file(path: str, stream: Stream) -> Imported:
 
 
 def export_file(path: str, stream: Stream) -> int:
-    """Writes all records that the stream still holds, one a line; returns how many.
+    """Writes all records that the stream still holds, one a line; see `write_lines`."""
+    return write_lines(path, (record.data for record in _records(stream)))
+
+
+def write_lines(path: str, lines: Iterable[bytes]) -> int:
+    """Writes lines, given without their line feeds, to a file; returns how many.
 
     The file appears whole or not at all. One named `….gz` is compressed; `-` and `/dev/stdout` are
     standard output; other pipes and devices are written into as they are.
@@ -78,15 +83,15 @@ def export_file(path: str, stream: Stream) -> int:
         BrokenPipeError: nobody reads the rest.
     """
     if path in STANDARD_OUTPUTS:
-        count = _write_lines(sys.stdout.buffer, stream)
+        count = _write_lines(sys.stdout.buffer, lines)
         sys.stdout.buffer.flush()
         return count
     try:
         # Asked before links are followed: /proc/…/fd leads to pipes by names that no path has.
         if Path(path).exists() and not Path(path).is_file():
             with open(path, "wb") as file:
-                return _write_packed(path, file, stream)
-        return _write_whole(Path(path).resolve(), stream)
+                return _write_packed(path, file, lines)
+        return _write_whole(Path(path).resolve(), lines)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -94,11 +99,11 @@ def export_file(path: str, stream: Stream) -> int:
         raise kind(f"can't write {path}: {error.strerror or error}") from error
 
 
-def _write_whole(path: Path, stream: Stream) -> int:
+def _write_whole(path: Path, lines: Iterable[bytes]) -> int:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with open(temporary, "xb") as file:
-            count = _write_packed(path.name, file, stream)
+            count = _write_packed(path.name, file, lines)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -107,17 +112,17 @@ def _write_whole(path: Path, stream: Stream) -> int:
     return count
 
 
-def _write_packed(name: str, file: IO[bytes], stream: Stream) -> int:
+def _write_packed(name: str, file: IO[bytes], lines: Iterable[bytes]) -> int:
     if not name.endswith(".gz"):
-        return _write_lines(file, stream)
+        return _write_lines(file, lines)
     with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-        return _write_lines(packed, stream)
+        return _write_lines(packed, lines)
 
 
-def _write_lines(file: IO[bytes] | gzip.GzipFile, stream: Stream) -> int:
+def _write_lines(file: IO[bytes] | gzip.GzipFile, lines: Iterable[bytes]) -> int:
     count = 0
-    for record in _records(stream):
-        file.write(record.data + b"\n")
+    for line in lines:
+        file.write(line + b"\n")
         count += 1
     return count
 
