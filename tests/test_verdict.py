@@ -76,7 +76,7 @@ def test_what_keeps_the_lake_from_being_right_is_serious(
 @pytest.mark.parametrize(
     ("now", "said"),
     [
-        ({"open_quarantine": 2}, "2 records are in quarantine → look at `tradelake quarantine"),
+        ({"open_quarantine": 2}, "records in quarantine: 2 → look at `tradelake quarantine"),
         ({"statistics_lag": True}, "hourly_trade_stats are behind processed_crypto_txn → run"),
         ({"now_us": 0}, "the last commit, 20"),
     ],

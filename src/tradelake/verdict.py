@@ -101,7 +101,7 @@ def _findings(now: Status) -> Iterator[Finding]:
         )
     if now.open_quarantine:
         yield Finding(
-            f"{now.open_quarantine:,} records are in quarantine",
+            f"records in quarantine: {now.open_quarantine:,}",
             "look at `tradelake quarantine list`",
             serious=False,
         )
