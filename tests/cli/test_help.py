@@ -60,6 +60,14 @@ def test_all_commands_stand_in_the_sections_of_the_first_help(capsys: Captured) 
     assert "Commands:" not in lines
 
 
+@pytest.mark.parametrize("group", sorted({path[0] for path in LEAVES if len(path) > 1}))
+def test_a_group_shows_an_example_of_each_of_its_commands(group: str, capsys: Captured) -> None:
+    help_text = shown(capsys, group, "--help")
+    for path in LEAVES:
+        if path[0] == group:
+            assert f"tradelake {' '.join(path)}" in help_text
+
+
 def test_help_is_a_command_too(capsys: Captured) -> None:
     assert shown(capsys, "help") == shown(capsys, "--help")
     assert shown(capsys, "help", "run") == shown(capsys, "run", "-h")

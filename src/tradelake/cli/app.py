@@ -124,4 +124,12 @@ def _share(params: list[Any], group: TyperGroup) -> None:
     for command in group.commands.values():
         command.params.extend(params)
         if isinstance(command, TyperGroup):
+            command.epilog = "\b\n" + "\n".join(_examples(command))
             _share(params, command)
+
+
+def _examples(group: TyperGroup) -> list[str]:
+    """The first example of each of its commands."""
+    helps = [(command.help or "").splitlines() for command in group.commands.values()]
+    firsts = (next((line for line in lines if "tradelake " in line), "") for lines in helps)
+    return [line.strip() for line in firsts if line]
