@@ -24,14 +24,14 @@ _MTIME = slice(4, 8)
 
 @dataclass(frozen=True, slots=True)
 class MergeLimits:
-    """How large a merged object may become: what one step reads, writes and checks in 200 ms.
+    """How large a merged object may become.
 
-    parts: ranges of positions in it. positions: records. bytes: of the parts, as stored.
-    text: decompressed.
+    parts: ranges of positions in it. positions: records; reading, writing and later checking and
+    deleting so many takes some 100 ms each. bytes: of the parts, as stored. text: decompressed.
     """
 
     parts: int = 500
-    positions: int = 20_000
+    positions: int = 10_000
     bytes: int = 4 << 20
     text: int = 64 << 20
 
