@@ -16,10 +16,10 @@ from tradelake.etl.landing import LandingObject, NotTaken
 from tradelake.etl.ledger import Counts
 from tradelake.etl.retrying import Retries
 from tradelake.etl.rules import Rules
-from tradelake.etl.schema import PROCESSED_SPEC, STATISTICS_SPEC
+from tradelake.etl.schema import PROCESSED, PROCESSED_SPEC, STATISTICS, STATISTICS_SPEC
 from tradelake.etl.state import LakeState
-from tradelake.etl.tidying import cluster, tidy
-from tradelake.hudi import Writer
+from tradelake.etl.tidying import Cleaned, clean_table, cluster, cluster_table, tidy
+from tradelake.hudi import ClusterResult, Writer
 
 __all__ = ["Batch", "LakeWriter", "Limits", "open_writer"]
 
@@ -166,6 +166,15 @@ class LakeWriter:
     def tidy(self, replaced_seconds: float, timeline_instants: int) -> None:
         """Deletes what was replaced long ago, and shortens the timelines; see `tidying.tidy`."""
         tidy(self._lake, self._writers, self.state, replaced_seconds, timeline_instants)
+
+    def clean_table(self, table: str, replaced_seconds: float, timeline_instants: int) -> Cleaned:
+        """Tidies one table, PROCESSED or STATISTICS; see `tidying.clean_table`."""
+        writer = self._writers[(PROCESSED, STATISTICS).index(table)]
+        return clean_table(writer, replaced_seconds, timeline_instants)
+
+    def cluster_table(self, table: str) -> ClusterResult | None:
+        """Merges small files of one table, PROCESSED or STATISTICS; see `tidying.cluster_table`."""
+        return cluster_table(self._lake, self._connection, self._writers, table)
 
     def cluster(self) -> str:
         """Merges some small files of the tables; see `tidying.cluster`."""
