@@ -21,6 +21,7 @@ FIRST = [
     change("t2", "e2", NOON_US, price="200"),
     change("t3", "e3", NOON_US, price="300"),
     change("t4", "e4", NOON_US + 9, event="REMOVE"),
+    change("t8", "e8", NOON_US, price="-1"),
     b"poison",
 ]
 SECOND = [
@@ -31,6 +32,7 @@ SECOND = [
     change("t5", "f5", NOON_US + 5, trade_status="FAILED"),
     change("t6", "f6", NOON_US + 5, price="600"),
     change("t7", "f7", NOON_US + 5, price="-1"),
+    change("t8", "e8", NOON_US, price="1"),
     change("t1", "e1", NOON_US, price="100"),
     b"poison",
 ]

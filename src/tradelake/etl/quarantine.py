@@ -221,8 +221,8 @@ def condensed(events: pa.Table) -> pa.Table:
     """Smaller events that mean the same where a stretch of the log is merged.
 
     Of an entry that was opened and closed within the stretch no bytes are kept, but that it was
-    there, whose record it was, and how it closed: `verify` asks for it. An event that closes an
-    older entry must stay as it is.
+    there, where it came in, whose record it was, and how it closed: `verify` and merging ask for
+    it. An event that closes an older entry must stay as it is.
     """
     sums: dict[str, int] = {}
     begun_before: set[str] = set()
@@ -237,7 +237,9 @@ def condensed(events: pa.Table) -> pa.Table:
 
 def _remembered(events: pa.Table) -> pa.Table:
     """What stays of entries that are closed: for each one event in, and one out for each way."""
-    kept = ("reason", "seen_at", "instant", "transaction_id", "event_id", "change_order")
+    kept = (
+        "reason", "origin", "seen_at", "instant", "transaction_id", "event_id", "change_order",
+    )  # fmt: skip
     rows = (
         events.group_by(["id", "closed"])
         .aggregate([("change", "sum"), *((name, "max") for name in kept)])
