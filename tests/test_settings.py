@@ -61,6 +61,11 @@ def test_home_is_flag_then_environment_then_here(
     assert load("c").home == tmp_path / "c"
 
 
+def test_a_home_of_nobody_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"'~nobody-here/x': there is no such user"):
+        load("~nobody-here/x")
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("90", 90), ("90s", 90), ("200ms", 0.2), ("5m", 300), ("1h", 3600), ("30d", 2592000), (7, 7)],

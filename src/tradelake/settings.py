@@ -268,13 +268,20 @@ def load(home: str | Path | None = None, flags: Mapping[str, object] | None = No
     return settings
 
 
+def _expanded(folder: str | Path) -> Path:
+    try:
+        return _absolute(Path(folder).expanduser())
+    except RuntimeError:
+        raise UsageError(f"{str(folder)!r}: there is no such user; write ./~… for a name") from None
+
+
 def _find_home(home: str | Path | None) -> tuple[Path, str]:
     if home is not None:
         if not str(home):
             raise UsageError("--home is empty; name a folder")
-        return _absolute(Path(home).expanduser()), "flag --home"
+        return _expanded(home), "flag --home"
     if variable := os.environ.get(HOME_VARIABLE):
-        return _absolute(Path(variable).expanduser()), f"environment {HOME_VARIABLE}"
+        return _expanded(variable), f"environment {HOME_VARIABLE}"
     return _absolute(Path(DEFAULT_HOME)), "default"
 
 
