@@ -242,6 +242,21 @@ def test_a_record_met_again_after_its_rule_was_mended_closes_its_entry(
     _assert_verified(home)
 
 
+def test_a_record_that_was_mended_counts_for_nothing_also_when_its_rule_is_mended_later(
+    home: Home, strict_rules: Rules
+) -> None:
+    """It came first, and has the order of the one that took its place."""
+    _use(home, strict_rules)
+    home.fold(change("t1", "e1", exchange="Kraken", price=TOO_MUCH))
+    home.fold(change("t1", "e1", price="1"))
+
+    _use(home, load_rules())
+
+    assert home.writer.retry() == []
+    assert home.rows()["t1"]["price"] == 1
+    _assert_verified(home)
+
+
 def test_events_of_closed_entries_lose_their_bytes_and_no_more() -> None:
     def met(raw: bytes, count: int, at: int) -> pa.Table:
         refused = Refused(Reason.BAD_VALUE, "why", "landing/a:1", raw)

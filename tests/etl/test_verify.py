@@ -1,5 +1,6 @@
 """Verify: a clean lake has no differences, and every damage is named."""
 
+import gzip
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,33 @@ def test_a_landing_object_that_was_altered_shows_in_its_rows(lived_in: Home) -> 
     assert "processed_crypto_txn" in differences
     assert "t5" in differences
     assert "t3" in differences
+
+
+def test_of_copies_with_one_order_the_first_to_arrive_counts_whatever_the_objects_names(
+    home: Home,
+) -> None:
+    for name, price in (("b", "1"), ("a", "2")):
+        [landed] = home.land([change("t1", "e1", price=price)], ours=False).objects
+        home.take([home.put(foreign_key(name), gzip.decompress(home.storage.get(landed.key)))])
+        home.storage.delete(landed.key)
+
+    assert home.rows()["t1"]["price"] == 1
+    assert home.totals()["duplicate"] == 1
+    assert _verify(home).differences == ()
+
+
+def test_an_unreadable_object_that_was_replaced_counts_once_it_is_retried(home: Home) -> None:
+    [whole] = home.land([change("t1", "e1")], ours=False).objects
+    broken = home.put(foreign_key("broken"), b"broken", compress=False)
+    home.take([broken])
+    home.storage.put(broken.key, home.storage.get(whole.key))
+    home.storage.delete(whole.key)
+    assert _verify(home).differences == ()
+
+    home.writer.retry()
+
+    assert set(home.rows()) == {"t1"}
+    assert _verify(home).differences == ()
 
 
 Damage = Callable[[Path], None]
