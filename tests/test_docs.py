@@ -33,11 +33,12 @@ from tradelake.query import Engine
 from tradelake.query.lake import LakeCatalog
 from tradelake.service.events import Event, Folded
 from tradelake.service.metrics import Metrics
-from tradelake.settings import ENV_PREFIX, FILE_NAME, HOME_VARIABLE, NAMES, Settings, duration_text
+from tradelake.settings import ENV_PREFIX, FILE_NAME, HOME_VARIABLE, NAMES, Settings
 from tradelake.settings import load as load_settings
 from tradelake.status import Stage
 from tradelake.storage import LocalStorage
 from tradelake.trade import Reason, Rejected
+from tradelake.units import duration_text
 
 Captured = pytest.CaptureFixture[str]
 

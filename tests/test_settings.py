@@ -9,7 +9,7 @@ import pytest
 from tradelake import settings
 from tradelake.delivery import firehose
 from tradelake.errors import UsageError
-from tradelake.settings import duration_text, load, parse_duration
+from tradelake.settings import load
 from tradelake.taker_rates import PUBLISHED_TAKER_RATES
 
 
@@ -66,30 +66,10 @@ def test_a_home_of_nobody_is_refused() -> None:
         load("~nobody-here/x")
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("200ms", 0.2), ("5m", 300), ("1h", 3600), ("30d", 2592000), (7, 7)],
-)
-def test_durations_read_as_people_write_them(text: object, seconds: float) -> None:
-    assert parse_duration(text) == seconds
-    assert parse_duration(duration_text(seconds)) == seconds
-
-
-@pytest.mark.parametrize("text", ["64MB", "1GB", "1.5 gib", "62500KiB", "1TB"])
-def test_sizes_read_as_people_write_them(text: str, home: Path) -> None:
-    assert load(home, {"memory_limit": text}).memory_limit == text
-
-
 def test_delivery_s_own_defaults_are_the_settings(home: Path) -> None:
     found = load(home)
     assert found.buffer_seconds == firehose.BUFFER_SECONDS
     assert found.buffer_bytes == firehose.BUFFER_BYTES
-
-
-@pytest.mark.parametrize("text", ["", "soon", "-1", "1w", "1e3", "nan", "5 m 3", True, None])
-def test_what_is_no_duration_is_refused(text: object) -> None:
-    with pytest.raises(ValueError, match="not a duration"):
-        parse_duration(text)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import re
 import tomllib
 import warnings
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,78 +25,18 @@ from pydantic_settings import (
 
 from tradelake.errors import UsageError
 from tradelake.taker_rates import DEFAULT_TAKER_RATE, PUBLISHED_TAKER_RATES
+from tradelake.units import parse_duration, parse_memory, parse_rate
 
 ENV_PREFIX = "TRADELAKE_"
 HOME_VARIABLE = "TRADELAKE_HOME"
 DEFAULT_HOME = ".tradelake"
 FILE_NAME = "tradelake.toml"
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_CENTURY = 36_500 * 86_400
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(ms|s|m|h|d)?")
-
-
-def parse_duration(value: object) -> float:
-    """Seconds of `90`, `90s`, `200ms`, `5m`, `1h` or `30d`; a bare number is seconds.
-
-    Raises:
-        ValueError: it is none of these, or more than a century, which no clock could wait for.
-    """
-    match = None if isinstance(value, bool) else _DURATION.fullmatch(str(value).strip())
-    if not match:
-        raise ValueError(f"{value!r} is not a duration; write 90, 90s, 200ms, 5m, 1h or 30d")
-    number, unit = match.groups()
-    seconds = float(number) * _UNITS[unit or "s"]
-    if seconds > _CENTURY:
-        raise ValueError(f"{value!r} is not a duration of up to {_CENTURY // _UNITS['d']}d")
-    return seconds
-
-
-def duration_text(seconds: float) -> str:
-    """The shortest text that `parse_duration` reads back: 86400.0 is `1d`, 90.0 `90s`."""
-    for unit in ("d", "h", "m"):
-        count, rest = divmod(seconds, _UNITS[unit])
-        if count and not rest:
-            return f"{count:g}{unit}"
-    return f"{seconds:g}s"
-
-
-def _rate(value: object) -> str:
-    try:
-        rate = Decimal(str(value))
-    except InvalidOperation:
-        raise ValueError(f"{value!r} is not a decimal number") from None
-    if not (rate.is_finite() and 0 <= rate < 1):
-        raise ValueError(f"{value!r} is not a rate from 0 to below 1 (0.001 is 0.1 %)")
-    return format(rate, "f")
-
-
 _PUBLISHED = {exchange: format(rate, "f") for exchange, rate in PUBLISHED_TAKER_RATES.items()}
 
 
 def _with_published(value: object) -> object:
     return {**_PUBLISHED, **value} if isinstance(value, Mapping) else value
-
-
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)", re.IGNORECASE | re.ASCII)
-_BYTES = {
-    f"{prefix}{unit}": base ** (power + 1)
-    for power, prefix in enumerate("KMGT")
-    for unit, base in (("B", 1000), ("IB", 1024))
-}
-_LEAST_MEMORY = 64_000_000
-"""A fold of 119,000 changes does with it, spilling; less is rather a slip than a wish."""
-_MOST_MEMORY = 1 << 50
-"""A thousand times what a large machine has; beyond it DuckDB's own counting ends."""
-
-
-def _memory(value: object) -> str:
-    match = _SIZE.fullmatch(str(value).strip())
-    if not match:
-        raise ValueError(f"{value!r} is not a size; write 512MB, 2GB or 1.5GiB")
-    if not _LEAST_MEMORY <= float(match[1]) * _BYTES[match[2].upper()] <= _MOST_MEMORY:
-        raise ValueError(f"{value!r} is not a size from 64MB to 1024TiB")
-    return str(value)
 
 
 def _absolute(path: Path) -> Path:
@@ -110,7 +50,7 @@ def _absolute(path: Path) -> Path:
 
 
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
-Rate = Annotated[str, BeforeValidator(_rate)]
+Rate = Annotated[str, BeforeValidator(parse_rate)]
 Megabyte = 1024 * 1024
 
 
@@ -187,7 +127,7 @@ class Settings(BaseSettings):
         le=1024,
         description="Threads for folding and queries; the machine's processors.",
     )
-    memory_limit: Annotated[str, BeforeValidator(_memory)] = Field(
+    memory_limit: Annotated[str, BeforeValidator(parse_memory)] = Field(
         "1GB",
         description="Most memory DuckDB may use in folding, and in one query; leaves a 2 GB "
         "machine room for the rest.",

@@ -81,7 +81,7 @@ def run(
 
 
 def _schedule(every: str) -> float:
-    from tradelake.settings import parse_duration
+    from tradelake.units import parse_duration
 
     try:
         seconds = parse_duration(every)
