@@ -18,7 +18,6 @@ from tradelake.etl.landing import (
     read_object,
     split_lines,
 )
-from tradelake.etl.quarantine import entries
 from tradelake.etl.state import METADATA_KEY, LakeState
 from tradelake.etl.statistics import lags
 from tradelake.home import Home
@@ -113,8 +112,8 @@ def read_status(home: Home, clock: Clock = system_clock) -> Status:
         kept = map(LakeState.loads, lake.processed.metadata_kept(METADATA_KEY).values())
         batches = {each.batch: each.freshness for each in kept}  # clustering repeats the last one
         freshness = merged(list(batches.values())[-FRESHNESS_COMMITS:])
-        quarantined = len(entries(lake.open_entries(state)))
-        lag = lags(lake.processed, lake.statistics)
+        quarantined = lake.count_open_entries(state)
+        lag = not lake.has_statistics or lags(lake.processed, lake.statistics)
     transactions, delivery = _before_landing(home, storage, clock)
     return Status(
         now_us=clock(),

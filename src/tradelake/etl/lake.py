@@ -68,6 +68,11 @@ class Lake:
         """hourly_trade_stats."""
         return HudiTable.open(self.storage, table_path(STATISTICS), self._clock)
 
+    @property
+    def has_statistics(self) -> bool:
+        """Whether hourly_trade_stats is there; the next writer makes it where it is not."""
+        return HudiTable.exists(self.storage, table_path(STATISTICS))
+
     def make(self, spec: TableSpec) -> None:
         """Makes a table where it is missing; for who is about to write it."""
         path = table_path(spec.name)
@@ -86,7 +91,7 @@ class Lake:
         Raises TableError where that moment is not kept any more.
         """
         processed = self.processed.snapshot(as_of)
-        if not HudiTable.exists(self.storage, table_path(STATISTICS)):
+        if not self.has_statistics:
             return Moment(self.state(processed.instant), processed, None, None)
         if processed.instant is None:
             return Moment(LakeState(), processed, self.statistics.snapshot(), None)
