@@ -98,6 +98,18 @@ def test_all_is_told_once_it_is_folded(world: World) -> None:
     assert now.as_json()["stages"]["quarantine"] == {"open": 2}
 
 
+def test_statistics_that_are_gone_lag_and_are_not_made_by_looking(world: World) -> None:
+    world.write(world.change("a"))
+    world.drain()
+    assert not status(world).statistics_lag
+    folder = "lake/crypto/hourly_trade_stats"
+    for key in world.storage.list(folder):
+        world.storage.delete(key)
+
+    assert status(world).statistics_lag
+    assert world.storage.list(folder) == []
+
+
 def test_freshness_is_from_a_change_s_creation_to_the_commit_that_shows_it(world: World) -> None:
     for _ in range(98):
         world.write()
