@@ -17,7 +17,7 @@ from tradelake.errors import UsageError
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("demo",),
     "Trades in": ("market", "changes"),
-    "Into the lake": ("run", "quarantine"),
+    "Into the lake": ("run", "quarantine", "table"),
     "Ask": ("query",),
     "Watch": ("watch", "dashboard"),
     "Set up": ("config", "guide"),
