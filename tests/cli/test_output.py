@@ -133,14 +133,15 @@ def test_a_table_too_wide_for_the_terminal_is_shown_record_by_record(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     table = pa.table({"a": ["x" * 50], "long": [1]})
-    assert shown(table, 40, monkeypatch) == ["-- 1", f"a     {'x' * 50}", "long  1", "(1 row)"]
+    assert shown(table, 29, monkeypatch) == ["-- 1", f"a     {'x' * 50}", "long  1", "(1 row)"]
+    assert len(shown(table, 30, monkeypatch)[2]) == 30
 
 
 def test_a_terminal_is_told_what_is_cut_and_how_it_is_seen_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     table = pa.table({"a": ["x" * 1_000, "日本" * 30, "short"], "n": [1, 2, 3]})
-    assert shown(table, 80, monkeypatch) == [
+    assert shown(table, 43, monkeypatch) == [
         f"{'a':40}  n",
         f"{'-' * 40}  -",
         f"{'x' * 39}…  1",
@@ -150,10 +151,22 @@ def test_a_terminal_is_told_what_is_cut_and_how_it_is_seen_whole(
     ]
 
 
+def test_only_the_widest_texts_are_narrowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pa.table({"id": ["i" * 36], "a": ["a" * 90], "b": ["b" * 900]})
+    assert shown(table, 120, monkeypatch)[2] == f"{'i' * 36}  {'a' * 39}…  {'b' * 39}…"
+    assert shown(table, 100, monkeypatch)[2] == f"{'i' * 31}…  {'a' * 31}…  {'b' * 31}…"
+
+
+def test_a_table_that_fits_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pa.table({"a": ["x" * 10], "b": ["y" * 8]})
+    assert shown(table, 20, monkeypatch)[2] == f"{'x' * 10}  {'y' * 8}"
+    assert shown(table, 19, monkeypatch)[0] == "-- 1"
+
+
 def test_numbers_are_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     number = Decimal("-1234567890123456789012.3456789012345678")
     table = pa.table({"n": pa.array([number], pa.decimal128(38, 16)), "t": ["x" * 100]})
-    assert shown(table, 90, monkeypatch)[2] == f"{number}  {'x' * 39}…"
+    assert shown(table, 90, monkeypatch)[2] == f"{number}  {'x' * 47}…"
     assert shown(table, 50, monkeypatch)[1] == f"n  {number}"
 
 
@@ -161,7 +174,7 @@ def test_a_record_s_value_is_cut_where_it_would_fill_more_than_a_screen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     table = pa.table({"a": ["x" * 10_000], "b": ["y" * 100], "c": ["z" * 100]})
-    lines = shown(table, 80, monkeypatch)
+    lines = shown(table, 60, monkeypatch)
     assert lines[1:4] == [f"a  {'x' * 1_999}…", f"b  {'y' * 100}", f"c  {'z' * 100}"]
 
 
@@ -177,7 +190,7 @@ def test_a_small_table_says_how_a_cut_value_is_seen_whole(monkeypatch: pytest.Mo
     out = Terminal()
     print_table(["k", "v"], [["raw", "x" * 100]], out)
     assert out.getvalue().splitlines()[-2:] == [
-        f"raw  {'x' * 39}…",
+        f"raw  {'x' * 54}…",
         "(… marks what is cut: --json shows it whole)",
     ]
 

@@ -7,7 +7,7 @@ what nobody can read there.
 import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 LAYOUT_ROWS = 1_000
@@ -16,8 +16,9 @@ LAYOUT_ROWS = 1_000
 PADDED = 100
 """A column is padded to no more: one huge value must not make every other line as long."""
 
-CELL = 40
-"""What a text keeps where the terminal has no room for all: enough for a uuid, or an address."""
+LEAST = 24
+"""What a text keeps at least where the terminal has no room for all: less tells nothing, and the
+record has lines of its own then."""
 
 RECORD = 2_000
 """What a text keeps where it has lines of its own: about a terminal full."""
@@ -42,20 +43,27 @@ def write_aligned(
     ]
     if not out.isatty():
         return _write_table(names, numbers, [min(PADDED, w) for w in widths], [first, rows], out)
-    room = shutil.get_terminal_size().columns
-    limits = [
-        width if number else min(width, max(CELL, _width(name)))
-        for name, width, number in zip(names, widths, numbers, strict=True)
-    ]
-    for fitting in (widths, limits):
-        if sum(fitting) + 2 * (len(fitting) - 1) <= room:
-            shorten = _Shorten(
-                [None if number else w for w, number in zip(fitting, numbers, strict=True)]
-            )
-            parts = [map(shorten, part) for part in (first, rows)]
-            written = _write_table(names, numbers, fitting, parts, out)
-            return Written(written.rows, shorten.cut)
-    return _write_records(names, numbers, [first, rows], out)
+    limits = _fitting(names, numbers, widths, shutil.get_terminal_size().columns)
+    if limits is None:
+        return _write_records(names, numbers, [first, rows], out)
+    shorten = _Shorten([None if n else limit for limit, n in zip(limits, numbers, strict=True)])
+    parts = [map(shorten, part) for part in (first, rows)]
+    return replace(_write_table(names, numbers, limits, parts, out), cut=shorten.cut)
+
+
+def _fitting(
+    names: Sequence[str], numbers: Sequence[bool], widths: Sequence[int], columns: int
+) -> list[int] | None:
+    """Widths that fit, the widest texts narrowed alike; None where they would tell too little."""
+    room = columns - 2 * (len(names) - 1)
+    for most in range(max(LEAST, min(room, max(widths))), LEAST - 1, -1):
+        limits = [
+            width if number else max(_width(name), min(width, most))
+            for name, width, number in zip(names, widths, numbers, strict=True)
+        ]
+        if sum(limits) <= room:
+            return limits
+    return None
 
 
 class _Shorten:
