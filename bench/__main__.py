@@ -93,6 +93,35 @@ def store(home: Path, orders: int = 50_000) -> None:
     print(f"store: {changes:,} changes in batches of 1,000: {rate}", flush=True)
 
 
+def start_up(home: Path, times: int = 5) -> None:
+    """The command line from cold: its help, and the status of an empty home."""
+    for arguments in (["--help"], ["status"]):
+        costs = [tradelake(str(home), *arguments) for _ in range(times)]
+        best = min(costs, key=lambda cost: cost.wall)
+        _show(f"tradelake {' '.join(arguments)} (goal 0.3 s)", best)
+
+
+def stop(home: Path, records: int = 1_000_000) -> None:
+    """How soon a run that works off a backlog has ended after SIGTERM, at several moments."""
+    write_landing(home, records)
+    lasted = []
+    for seconds in (0.3, 1.0, 2.0, 3.0):
+        run = subprocess.Popen(
+            [sys.executable, "-m", "tradelake", "--home", str(home), "run"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(seconds)
+        run.terminate()
+        began = time.perf_counter()
+        run.wait()
+        # Before it listens a signal ends it at once, as any process.
+        assert run.returncode in (0, -15), f"it ended with {run.returncode}"
+        lasted.append(time.perf_counter() - began)
+    said = ", ".join(f"{each:.1f}" for each in lasted)
+    print(f"SIGTERM amid a backlog of {records:,}: ended after {said} s (goal 5 s)", flush=True)
+
+
 def _rows(home: Path) -> int:
     return int(_json(home, "status")["rows"])
 
@@ -108,7 +137,16 @@ def _json(home: Path, command: str) -> dict:
 
 FIGURES: dict[str, Callable[[Path], None]] = {
     figure.__name__: figure
-    for figure in (store, replay, cold, cold_beside_a_million, backlog, freshness)
+    for figure in (
+        start_up,
+        store,
+        replay,
+        cold,
+        cold_beside_a_million,
+        backlog,
+        stop,
+        freshness,
+    )
 }
 
 if __name__ == "__main__":
