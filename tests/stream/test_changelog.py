@@ -1,10 +1,13 @@
 """What a stream promises its reader, on the embedded change log."""
 
+import contextlib
 import json
+import sqlite3
 
 import pytest
 
 from tradelake.errors import StoreError
+from tradelake.store import database
 from tradelake.store.sqlite import SqliteStore
 from tradelake.stream.changelog import ChangeLog
 from tradelake.stream.interface import Lag, Stream, StreamRecord
@@ -107,3 +110,21 @@ def test_errors_name_the_file(stream):
     stream.close()
     with pytest.raises(StoreError, match=r"store\.db"):
         stream.latest()
+
+
+def test_trim_drops_a_bounded_number_at_a_time(stream, held, monkeypatch):
+    monkeypatch.setattr("tradelake.stream.changelog.TRIM_RECORDS", 2)
+    stream.append([b"%d" % n for n in range(5)])
+    assert [stream.trim(5, older_than_us=2**60) for _ in range(4)] == [2, 2, 1, 0]
+    assert held() == []
+
+
+def test_trim_gives_way_to_who_writes_and_appending_waits_as_before(path, stream, held):
+    stream.append([b"1"])
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert stream.trim(1, older_than_us=2**60) == 0
+        assert held() == [b"1"]
+        other.execute("ROLLBACK")
+    assert stream.trim(1, older_than_us=2**60) == 1
+    assert stream._one("PRAGMA busy_timeout")[0] == database.BUSY_MS

@@ -1,5 +1,6 @@
 """The embedded stream: the change log that the store's triggers write."""
 
+import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,12 @@ from tradelake.store import database
 from tradelake.stream.interface import Lag, StreamRecord
 
 NAME = "crypto-transactions"
+
+TRIM_RECORDS = 20_000
+"""Dropped at a time: some 50 ms, in which nobody else writes to the store."""
+
+TRIM_BUSY_MS = 100
+"""How long trimming waits for another process's write."""
 
 
 class ChangeLog:
@@ -74,15 +81,34 @@ class ChangeLog:
             ).rowcount
 
     def trim(self, up_to: int, older_than_us: int) -> int:
-        with self._using(), database.transaction(self._connection):
+        with self._using(), self._hasty():
+            try:
+                return self._trim(up_to, older_than_us)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    raise
+                return 0  # another process writes; there will be another time
+
+    def _trim(self, up_to: int, older_than_us: int) -> int:
+        with database.transaction(self._connection):
             (kept,) = self._connection.execute(
                 """SELECT min(?1 + 1, coalesce((SELECT position FROM changes
-                    WHERE arrived_us >= ?2 ORDER BY position LIMIT 1), ?1 + 1))""",
-                (up_to, older_than_us),
+                    WHERE arrived_us >= ?2 ORDER BY position LIMIT 1), ?1 + 1),
+                    coalesce((SELECT min(position) FROM changes) + ?3, 0))""",
+                (up_to, older_than_us, TRIM_RECORDS),
             ).fetchone()
             return self._connection.execute(
                 "DELETE FROM changes WHERE position < ?", (kept,)
             ).rowcount
+
+    @contextmanager
+    def _hasty(self) -> Iterator[None]:
+        """Does not wait long for who writes: what is done here can be done later."""
+        self._connection.execute(f"PRAGMA busy_timeout = {TRIM_BUSY_MS}")
+        try:
+            yield
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {database.BUSY_MS}")
 
     def close(self) -> None:
         """Lets go of the file; the stream is of no more use."""

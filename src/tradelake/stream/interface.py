@@ -56,7 +56,8 @@ class Stream(Protocol):
         """Takes records in as they are, whole or not at all; returns how many."""
 
     def trim(self, up_to: int, older_than_us: int) -> int:
-        """Drops records from the beginning; returns how many.
+        """Drops some records from the beginning; returns how many, 0 when none is left to drop
+        or it can't be done now. Bounded: call it again.
 
         Only such as have a position of at most `up_to` (pass what is delivered: the rest never
         expires) and arrived before `older_than_us`; it ends at the first that has not.
