@@ -67,3 +67,14 @@ def test_other_bytes_are_nobodys(raw: bytes, is_change_record: bool) -> None:
 def test_a_change_record_is_no_landed_line_and_the_reverse() -> None:
     assert identity_of(encode(change()), is_change_record=False) == NOBODY
     assert identity_of(encode(LINE), is_change_record=True) == NOBODY
+
+
+@pytest.mark.parametrize("where", ["SequenceNumber", "NewImage"])
+def test_however_deep_a_record_is_nested_it_tells_what_it_can(where: str) -> None:
+    """Python reads a little deeper than it writes."""
+    for depth in range(1, 3000, 7):
+        nested = b'{"x":' * depth + b"1" + b"}" * depth
+        raw = encode(change("t1", "e1")).replace(b'"SizeBytes": 512', b'"%b": %b' % (
+            where.encode(), nested))  # fmt: skip
+        identity = identity_of(raw, is_change_record=True)
+        assert identity in (NOBODY, WHOLE if where == "NewImage" else Identity("t1", "e1"))

@@ -66,3 +66,15 @@ def test_a_line_that_names_no_record_is_none(raw: bytes) -> None:
 
 def test_an_unreadable_object_is_none() -> None:
     assert change_record(Refused(Reason.UNREADABLE_FILE, "why", "landing/a.gz", b"x")) is None
+
+
+def test_a_line_nested_deeper_than_any_record_is_none() -> None:
+    order = f"{0:016}-{0:040}-e1"
+    for depth in range(1, 3000, 97):
+        line = (
+            '{"transaction_id":"t1","event_id":"e1","event_name":"INSERT",'
+            f'"change_order":"{order}","attributes":{{"a":{"[" * depth}{"]" * depth}}}}}'
+        )
+        restored = _restored(line.encode())
+        assert restored is None or changes.parse(restored).order == order
+    assert _restored(line.encode()) is None

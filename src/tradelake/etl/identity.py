@@ -24,6 +24,12 @@ class Identity:
 
 NOBODY = Identity()
 
+_ORDER = (
+    "ApproximateCreationDateTime",
+    "ApproximateCreationDateTimePrecision",
+    "SequenceNumber",
+)
+
 
 def identity_of(raw: bytes, *, is_change_record: bool) -> Identity:
     """The identity that a change record or a landed line gives, whatever else is wrong with it."""
@@ -46,13 +52,17 @@ def _of_change_record(record: dict[str, Any]) -> Identity:
     dynamodb = _object(record.get("dynamodb"))
     key = _text(_object(_object(dynamodb.get("Keys")).get(KEY)).get("S"))
     event_id = _text(record.get("eventID"))
-    # What makes the order, in a record that has no other flaw.
-    bare = {"eventID": event_id, "eventName": "REMOVE", "dynamodb": dynamodb | {"Keys": {}}}
+    return Identity(key, event_id, _order(event_id, dynamodb) if event_id else None)
+
+
+def _order(event_id: str, dynamodb: dict[str, Any]) -> str | None:
+    """The order, read from a record of only what makes it, which so has no other flaw."""
+    made_of = {name: dynamodb[name] for name in _ORDER if name in dynamodb}
+    bare = {"eventID": event_id, "eventName": "REMOVE", "dynamodb": made_of | {"Keys": {}}}
     try:
-        order = change.parse(json.dumps(bare).encode()).order if event_id else None
-    except Rejected:
-        order = None
-    return Identity(key, event_id, order)
+        return change.parse(json.dumps(bare).encode()).order
+    except (Rejected, RecursionError):
+        return None
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -28,7 +28,10 @@ def change_record(refused: Refused) -> bytes | None:
     line = json.loads(refused.raw) if order else {}
     if order is None or KEY not in line or line.get("event_name") not in EVENT_NAMES:
         return None
-    return _encode(_of_line(line, order))
+    try:
+        return _encode(_of_line(line, order))
+    except RecursionError:  # deeper than DynamoDB's are, and than the transform lets pass
+        return None
 
 
 def _of_line(line: Mapping[str, Any], order: str) -> dict[str, Any]:
