@@ -114,21 +114,17 @@ class Writer:
 
         Raises TableError for an unknown column or metadata that are no strings.
         """
-        timeline = self._timeline()
+        self._check_idle()
         stored = self._state.format.stored
         if sort_by is not None and sort_by not in stored.names:
             raise TableError(f"no column {sort_by!r} to sort by; there are {stored.names}")
         chosen = merges(self._state, most_bytes)
         if not chosen:
             return None
-        if metadata is None:
-            newest = self._state.log.get(timeline.writes[-1])
-            carried = dict(newest.extra) if newest else {}
-            metadata = {key: value for key, value in carried.items() if key != SCHEMA}
-        metadata = check_metadata(metadata)
+        carried = check_metadata(self._newest_metadata() if metadata is None else metadata)
         instant = self._state.next_instant()
         clustering = Clustering(self._state, instant, chosen, sort_by or RECORD_KEY)
-        return self._safely(lambda: clustering.run(metadata))
+        return self._safely(lambda: clustering.run(carried))
 
     def archive(self, keep: int = KEPT_COMMITS) -> int:
         """Takes the oldest commits beyond `keep` off the timeline; returns how many instants went.
@@ -168,10 +164,18 @@ class Writer:
         self._stale = False
 
     def _timeline(self) -> Timeline:
+        self._check_idle()
+        return Timeline.load(self._state.folder)
+
+    def _newest_metadata(self) -> Metadata:
+        newest = self._state.log.get(self._timeline().writes[-1])
+        extra = newest.extra if newest else {}
+        return {key: value for key, value in extra.items() if key != SCHEMA}
+
+    def _check_idle(self) -> None:
         self._check_usable()
         if self._busy:
             raise TableError("a transaction is open; clean, cluster and archive when it has ended")
-        return Timeline.load(self._state.folder)
 
     def _check_usable(self) -> None:
         if self._closed:
