@@ -76,3 +76,18 @@ def test_tables_describe_and_history(capsys: Captured) -> None:
     for command in ("tables", "describe", "history"):
         assert run([command] + (["stats"] if command != "tables" else [])) == 0
     assert run(["describe", "nowhere"]) == 1
+
+
+@pytest.mark.parametrize(
+    "instant", ["20251322200000", "20251122250000000", "2025-13-01", "yesterday", "2025", ""]
+)
+def test_an_instant_that_is_none_is_wrong_usage(capsys: Captured, instant: str) -> None:
+    assert run(["sql", "select 1", "--as-of", instant]) == 2
+    assert "is neither an instant" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "instant", ["20251122200000", "20251122200000123", "2025-11-22T20:00:00Z", "2025-11-22 20:00"]
+)
+def test_an_instant_is_digits_or_a_time(instant: str) -> None:
+    assert run(["sql", "select 1", "--as-of", instant]) == 0

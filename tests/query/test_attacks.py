@@ -22,8 +22,9 @@ def files_below(folder: Path) -> set[Path]:
 
 @pytest.mark.parametrize("sql", LISTED, ids=lambda sql: ascii(sql)[1:70])
 def test_an_attack_is_refused_and_leaves_nothing_behind(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str
 ) -> None:
+    engine = Engine(catalog, threads=2, memory_limit="300MB", time_limit=2)
     other = tmp_path / "other.parquet"
     pq.write_table(pa.table({"secret": ["x"]}), other)
     monkeypatch.chdir(tmp_path)
@@ -53,8 +54,12 @@ def test_an_attack_is_refused_and_leaves_nothing_behind(
         "select 1" + "0" * 10_000,
         "select '" + "x" * MAX_BYTES + "'",
         "select \ud800",
+        "select " + "greatest(1, " * 30 + "1" + ")" * 30,
+        "select " + "cast(" * 30 + "1" + " as varchar)" * 30,
+        "select " + "array[" * 20 + "1" + "]" * 20 + "[1]" * 20,
+        "select " + "1.5 / (" * 25 + "1.5" + ")" * 25,
     ],
-    ids=range(11),
+    ids=range(15),
 )
 def test_what_is_deep_or_huge_is_refused_not_crashed_on(engine: Engine, sql: str) -> None:
     with pytest.raises(QueryError):

@@ -35,7 +35,27 @@ from tradelake.query import Catalog, Column, Engine, Kind, LazyTables, TableSour
         ("select * from other.t", "no database 'other'; the lake's is crypto"),
         ("select sequence(1, 10001)", "at most 10000 entries"),
         ("show columns from nowhere", "there is no table 'nowhere'"),
-        ("select * from processed_crypto_txn for timestamp as of now()", "use --as-of"),
+        ("select * from processed_crypto_txn for version as of 1", "use --as-of"),
+        ("select * from pipeline_ledger for timestamp as of 5", "takes a date or a timestamp"),
+        ("select * from pipeline_ledger for timestamp as of x", "no column 'x' here"),
+        ("select sum(x) from (values 9223372036854775807, 1) as t(x)", "out of range"),
+        ("select approx_percentile(batch, -0.5) from pipeline_ledger", "fractions from 0 to 1"),
+        ("select date_diff('day', 'a', 1)", "date_diff takes dates and timestamps"),
+        ("select cast(12345 as varchar(2))", "does not fit the size of varchar"),
+        ("select * from pipeline_ledger natural join pipeline_ledger x", "NATURAL JOIN"),
+        ("select * from pipeline_ledger a join pipeline_ledger b using (batch)", "* with USING"),
+        ("select batch from pipeline_ledger a left semi join pipeline_ledger b on true", "SEMI"),
+        ("select batch from pipeline_ledger a asof join pipeline_ledger b on true", "ASOF JOIN"),
+        ("select 1 fetch first 1 row with ties", "WITH TIES"),
+        ("select 5 between symmetric 9 and 1", "BETWEEN SYMMETRIC"),
+        ("select distinct on (batch) received from pipeline_ledger", "DISTINCT ON"),
+        ("select count(distinct batch, received) from pipeline_ledger", "takes one argument"),
+        ("select batch from pipeline_ledger tablesample bernoulli (10)", "TABLESAMPLE"),
+        ("select batch from pipeline_ledger group by all", "GROUP BY ALL"),
+        ("select batch from pipeline_ledger group by distinct rollup (batch)", "GROUP BY"),
+        ("select max(batch) within group (order by batch) from pipeline_ledger", "WITHIN GROUP"),
+        ("select sum(batch) ignore nulls over () from pipeline_ledger", "IGNORE NULLS goes"),
+        ("select now() at time zone 'Asia/Tokyo' union all select now()", "several zones"),
     ],
 )
 def test_an_error_is_one_sentence_that_helps(engine: Engine, sql: str, said: str) -> None:
@@ -58,7 +78,11 @@ def test_a_query_names_its_own_moment(catalog: Catalog) -> None:
     )
     with Engine(catalog) as engine:
         engine.execute(sql).table()
-    assert catalog.asked == [("20251122200000500", None)]  # type: ignore[attr-defined]
+        engine.execute(sql.replace("20:00:00.5 UTC", "15:00:00.25 America/New_York")).table()
+    assert catalog.asked == [  # type: ignore[attr-defined]
+        ("20251122200000500", None),
+        ("20251122200000250", None),
+    ]
     with pytest.raises(QueryError, match="neither with --as-of"):
         Engine(catalog, as_of="20251122200000000").execute(sql)
 
@@ -153,3 +177,8 @@ def test_millions_of_rows_stream_in_little_memory(tmp_path: Path) -> None:
     rows, megabytes = map(int, found.stdout.split())
     assert rows == 3_000_000
     assert megabytes < 500
+
+
+def test_a_memory_limit_of_nothing_is_refused(catalog: Catalog) -> None:
+    with pytest.raises(QueryError, match="memory_limit is 0GB"):
+        Engine(catalog, memory_limit="0GB").execute("select 1")

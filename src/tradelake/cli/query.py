@@ -1,6 +1,7 @@
 """sql, tables, describe, history: what is in the lake."""
 
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -67,11 +68,14 @@ def _instant(option: str, text: str | None) -> str | None:
     from tradelake.errors import UsageError
     from tradelake.trade import Rejected, parse_timestamp
 
-    if text is None or (text.isascii() and text.isdigit() and len(text) in (14, 17)):
+    if text is None:
         return text
     try:
+        if text.isascii() and text.isdigit() and len(text) in (14, 17):
+            datetime.strptime(text[:14], "%Y%m%d%H%M%S")
+            return text
         return parse_timestamp(text).strftime("%Y%m%d%H%M%S%f")[:17]
-    except Rejected:
+    except (Rejected, ValueError):
         raise UsageError(
             f"{option}: {text!r} is neither an instant (yyyyMMddHHmmssSSS, see `tradelake "
             "history`) nor a time such as 2026-01-31T12:00:00Z"

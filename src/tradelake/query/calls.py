@@ -4,6 +4,7 @@ A name is looked up in `functions.py`; what needs more than another name is in `
 `lists.py`, `texts.py` and here.
 """
 
+import re
 from collections.abc import Callable
 
 from sqlglot import exp
@@ -20,7 +21,7 @@ from tradelake.query.zones import at_time_zone
 
 _BY_TYPE = {
     **dict.fromkeys(("ceil", "ceiling", "floor", "round", "truncate", "sign"), "round"),
-    **dict.fromkeys(("element_at", "typeof", "length", "reverse"), ""),
+    **dict.fromkeys(("element_at", "typeof", "length", "reverse", "sum"), ""),
 }
 """Calls whose meaning hangs on a type, and their rule in `typed.py` where it has another name."""
 
@@ -60,12 +61,24 @@ def _ranked(name: str) -> Callable[..., exp.Expression]:
     return rewrite
 
 
+def _percentile(value: exp.Expression, share: exp.Expression) -> exp.Expression:
+    shares = share.expressions if isinstance(share, exp.Array) else [share]
+    for one in shares:
+        plain = one.this if isinstance(one, exp.Cast) else one
+        if not (
+            isinstance(plain, exp.Literal) and re.fullmatch(r"0*(0|1|0?\.\d+|1\.0*)", plain.name)
+        ):
+            raise QueryError("approx_percentile takes fractions from 0 to 1, written as numbers")
+    return call("quantile_disc", value, share)
+
+
 _CALLS: dict[str, Callable[..., exp.Expression]] = {
     **times.CALLS,
     **lists.CALLS,
     **texts.CALLS,
     "greatest": _none_if_any_is("greatest"),
     "least": _none_if_any_is("least"),
+    "approx_percentile": _percentile,
     "max_by": _ranked("max"),
     "min_by": _ranked("min"),
 }

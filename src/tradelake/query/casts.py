@@ -11,7 +11,7 @@ from tradelake.errors import QueryError
 from tradelake.query.decimals import fill
 from tradelake.query.macros import fail_text
 from tradelake.query.stamps import stamp_of
-from tradelake.query.zones import instant, local, zone_of
+from tradelake.query.zones import instant, own_local, zone_of
 
 _DATE = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _CLOCK = r"( [0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}(\.[0-9]{1,6})?)?)?"
@@ -55,6 +55,10 @@ MACROS = (
     "WHEN x IS NULL THEN NULL ELSE "
     + fail_text("cast of this type to varchar is not supported")
     + " END",
+    # A text is cut to its size; another value must fit.
+    "CREATE MACRO _tl_fit(x, t, n) AS CASE WHEN typeof(x) <> 'VARCHAR' AND length(t) > n THEN "
+    + fail_text("the value does not fit the size of varchar")
+    + " ELSE left(t, n) END",
     "CREATE MACRO _tl_round_us(t, u) AS "
     "t + to_microseconds(u // 2 - ((epoch_us(t) + u // 2) % u + u) % u)",
 )
@@ -73,7 +77,7 @@ def cast(node: exp.Cast) -> exp.Expression:
         return node
     if name in ("VARCHAR", "TEXT"):
         text = _text(value)
-        return fill(f"left(x, {_number(to)})", x=text) if to.expressions else text
+        return fill(f"_tl_fit(x, t, {_number(to)})", x=value, t=text) if to.expressions else text
     if name == "ARRAY" and isinstance(value, exp.Array) and to.expressions:
         parts = [cast(_like(node, part, to.expressions[0])) for part in value.expressions]
         return exp.Cast(this=exp.Array(expressions=parts), to=to.copy())
@@ -82,7 +86,7 @@ def cast(node: exp.Cast) -> exp.Expression:
     if name == "DECIMAL" and not to.expressions:
         to = _decimal_of(value)
     if zone_of(value) and name in ("DATE", "TIMESTAMP"):
-        value = local(value)
+        value = own_local(value)
     if name not in _TEXTS:
         raise QueryError(f"cast to {to.sql('trino').lower()} is not supported")
     places = _number(to) if name.startswith("TIMESTAMP") else 6
@@ -157,7 +161,7 @@ def _text(value: exp.Expression) -> exp.Expression:
     if stamp is None or stamp.places is None:
         return fill("_tl_varchar(x)", x=value)
     if stamp.zone:
-        return fill(f"{_seconds(stamp.places, ' ')} || ' {stamp.zone}'", x=local(value))
+        return fill(f"{_seconds(stamp.places, ' ')} || ' {stamp.zone}'", x=own_local(value))
     zone = "CASE WHEN typeof(x) = 'TIMESTAMP' THEN '' ELSE ' UTC' END"
     return fill(f"{_seconds(stamp.places, ' ')} || {zone}", x=value)
 
@@ -172,7 +176,7 @@ def iso_text(value: exp.Expression) -> exp.Expression:
         east = f"printf('%s%02d:%02d', CASE WHEN {minutes} < 0 THEN '-' ELSE '+' END, "
         east += f"abs({minutes}) // 60, abs({minutes}) % 60)"
         text = f"{_seconds(stamp.places, 'T')} || {east}"
-        return fill(text, x=local(value), i=fill("CAST(x AS TIMESTAMPTZ)", x=value))
+        return fill(text, x=own_local(value), i=fill("CAST(x AS TIMESTAMPTZ)", x=value))
     zone = "CASE WHEN typeof(x) = 'TIMESTAMP' THEN '' ELSE 'Z' END"
     return fill(f"{_seconds(stamp.places, 'T')} || {zone}", x=value)
 

@@ -40,6 +40,29 @@ def check_construct(node: exp.Expression) -> None:
         raise QueryError(f"the number {node.name} does not fit bigint; write decimal '…'")
 
 
+MAX_WEIGHT = 2_000_000
+"""What a query may grow to when calls that name an argument several times are written out."""
+
+_REPEATING = 4
+"""How often such a call names its arguments at the most, or nearly so."""
+
+
+def check_weight(tree: exp.Expression) -> None:
+    """Raises QueryError for calls within calls within calls, which would be written out for hours.
+
+    A plain node adds one, a call multiplies what is within it.
+    """
+    order = list(tree.walk(bfs=False))
+    weights = {id(node): 1 for node in order}
+    for node in reversed(order):
+        if isinstance(node, exp.Func | exp.Bracket | exp.Div):
+            weights[id(node)] *= _REPEATING
+        if weights[id(node)] > MAX_WEIGHT:
+            raise QueryError("the query's calls are nested too deeply; write it in steps")
+        if node.parent is not None and id(node.parent) in weights:
+            weights[id(node.parent)] += weights[id(node)]
+
+
 def _select(node: exp.Select) -> None:
     joins = node.args.get("joins") or []
     starred = any(one.is_star for one in node.expressions)

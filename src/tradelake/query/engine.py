@@ -58,7 +58,9 @@ class Engine:
             QueryError: the text is no query, asks for what it may not, or fails.
         """
         statement = parse(sql)
-        moment = take_moment(statement.tree) if statement.tree is not None else None
+        moment = None
+        if statement.tree is not None:
+            moment = take_moment(statement.tree, self._value)
         if moment is not None and (self._as_of or self._since):
             raise QueryError("FOR TIMESTAMP AS OF goes neither with --as-of nor with --since")
         tables = self._catalog.load(as_of=moment or self._as_of, since=self._since)
@@ -72,6 +74,11 @@ class Engine:
             if view_name(name) in used:
                 sources[view_name(name)] = information(name, tables)
         return self._run(statement, sources)
+
+    def _value(self, tree: exp.Select) -> object:
+        check(tree, {})
+        (row,) = self._run(Statement(tree=tree), {}).table().to_pylist() or [{}]
+        return next(iter(row.values()), None)
 
     def _run(self, statement: Statement, sources: Mapping[str, TableSource]) -> Result:
         tree = _of(statement)

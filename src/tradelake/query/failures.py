@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import duckdb
 
 from tradelake.errors import QueryError
+from tradelake.query.functions import FUNCTIONS
 from tradelake.query.macros import FAILURE
 
 _COLUMN = re.compile(
@@ -34,9 +35,29 @@ def query_error(error: Exception, columns: Iterable[str], memory_limit: str) -> 
     return QueryError(_first_sentence(text))
 
 
+_TYPES = {
+    **{"STRING_LITERAL": "varchar", "INTEGER_LITERAL": "integer", "BLOB": "varbinary"},
+    **{"INT8": "tinyint", "INT16": "smallint", "INT32": "integer", "INT64": "bigint"},
+    **{"INT128": "integer", "HUGEINT": "integer", "FLOAT": "real"},
+    **{name: name.lower() for name in ("VARCHAR", "BIGINT", "INTEGER", "DOUBLE", "BOOLEAN")},
+    **{name: name.lower() for name in ("TIMESTAMP", "DATE", "INTERVAL", "DECIMAL")},
+    "TIMESTAMP WITH TIME ZONE": "timestamp with time zone",
+}
+_NAMES = {
+    **{function.engine: name for name, function in reversed(FUNCTIONS.items())},
+    **{"list_transform": "transform", "//": "/", "date_sub": "date_diff", "epoch": "to_unixtime"},
+    **{"quantile_disc": "approx_percentile", "list_filter": "filter", "octet_length": "length"},
+}
+"""What users call DuckDB's functions."""
+
+
 def _first_sentence(text: str) -> str:
     text = re.sub(r"^\w[\w ]* Error: ", "", text.strip())
     lines = text.splitlines() or ["the query failed"]
-    line = lines[0].split(". Use TRY(")[0].split(", or SET ")[0]
+    line = lines[0].split(". Use TRY(")[0].split(", or SET ")[0].split(" when casting from")[0]
+    if line.startswith("Division by zero"):
+        return "division by zero"
+    line = re.sub(r"(?<=['\"])([\w/]+)(?=\()", lambda m: _NAMES.get(m[1].lower(), m[1]), line)
+    line = re.sub(rf"\b({'|'.join(sorted(_TYPES, reverse=True))})\b", lambda m: _TYPES[m[1]], line)
     line = line.replace(" // ", " / ").rstrip(".")
     return line[:1].lower() + line[1:] if line[1:2].islower() else line

@@ -11,7 +11,7 @@ from sqlglot import exp
 from tradelake.errors import QueryError
 from tradelake.query import allowed
 from tradelake.query.catalog import DATABASE
-from tradelake.query.constructs import check_construct
+from tradelake.query.constructs import check_construct, check_weight
 from tradelake.query.functions import FUNCTIONS
 from tradelake.query.information import AWS_CATALOG, SCHEMA, TABLES, view_name
 
@@ -22,6 +22,7 @@ def check(tree: exp.Expression, tables: Collection[str]) -> set[str]:
     Raises:
         QueryError: a function, construct, type or table that is not let through, by its name.
     """
+    check_weight(tree)
     used = set()
     for node in list(tree.walk()):
         _check_kind(node)

@@ -35,6 +35,8 @@ class Limits:
     def __init__(self, seconds: float, memory_limit: str) -> None:
         self._seconds = self._left = seconds
         self._memory_limit = memory_limit
+        if _bytes(memory_limit) < 2**20:
+            raise QueryError(f"memory_limit is {memory_limit}: a query needs 1MB at the least")
         self._most = _resident() + 2 * _bytes(memory_limit)
 
     def run(self, work: Callable[[], T], interrupt: Callable[[], None]) -> T:

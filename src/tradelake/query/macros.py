@@ -8,6 +8,9 @@ Sources: trino.io/docs/current/functions.
 FAILURE = "tradelake says: "
 """Begins the text of the impossible cast; `failures.py` shows what follows."""
 
+MAX_GROWN = 200_000
+"""Bytes that a call may make of shorter texts: it can't be interrupted, and works on 2,048 rows."""
+
 _SPACE = r"[\t-\r\x1c- \x{1680}\x{2000}-\x{2006}\x{2008}-\x{200a}\x{2028}\x{2029}\x{205f}\x{3000}]+"
 """What Java calls white space, which trim takes away; DuckDB's takes only blanks."""
 
@@ -33,11 +36,20 @@ _TEXT = (
     "_tl_concat_ws(s, a) AS CASE WHEN typeof(a) LIKE '%]' THEN "
     + fail_text("concat_ws of an array is not supported; use array_join")
     + " ELSE concat_ws(s, a) END",
-    "_tl_replace(s, f) AS replace(s, CASE WHEN f = '' THEN "
+    "_tl_replace_all(s, f, t) AS replace(s, CASE WHEN f = '' THEN "
     + fail_text("replace of an empty text is not supported")
-    + " ELSE f END, ''), (s, f, t) AS replace(s, CASE WHEN f = '' THEN "
-    + fail_text("replace of an empty text is not supported")
+    + f" WHEN strlen(s) // greatest(strlen(f), 1) * strlen(t) > {MAX_GROWN} "
+    + "AND strlen(t) > strlen(f) THEN "
+    + fail_text(f"replace would make a text of more than {MAX_GROWN} bytes")
     + " ELSE f END, t)",
+    "_tl_replace(s, f) AS _tl_replace_all(s, f, ''), (s, f, t) AS _tl_replace_all(s, f, t)",
+    f"_tl_growing(s, n) AS CASE WHEN (strlen(s) + 1) * n > {MAX_GROWN} AND n > 1 THEN "
+    + fail_text(f"regexp_replace would make a text of more than {MAX_GROWN} bytes")
+    + " ELSE s END",
+    "_tl_joined(a, d) AS array_to_string(CASE WHEN list_sum(list_transform(a, "
+    f"lambda x: strlen(x) + strlen(d))) > {MAX_GROWN} THEN [CAST("
+    + fail_text(f"array_join would make a text of more than {MAX_GROWN} bytes")
+    + " AS VARCHAR)] ELSE a END, d)",
     "_tl_split(s, d) AS string_split(s, CASE WHEN d = '' THEN "
     + fail_text("the delimiter of split may not be empty")
     + " ELSE d END)",
@@ -194,9 +206,8 @@ _COLLECTIONS = (
     "list_filter(a, lambda x: coalesce(list_position(b, x), 0) > 0)) END",
     "_tl_arrays_overlap(a, b) AS CASE WHEN list_has_any(a, b) THEN true "
     f"WHEN {_nulls('a')} OR {_nulls('b')} THEN NULL ELSE list_has_any(a, b) END",
-    "_tl_array_join(a, d) AS array_to_string(list_transform(a, lambda x: _tl_varchar(x)), d), "
-    "(a, d, n) AS array_to_string("
-    "list_transform(a, lambda x: coalesce(_tl_varchar(x), n)), d)",
+    "_tl_array_join(a, d) AS _tl_joined(list_transform(a, lambda x: _tl_varchar(x)), d), "
+    "(a, d, n) AS _tl_joined(list_transform(a, lambda x: coalesce(_tl_varchar(x), n)), d)",
     f"_tl_array_max(a) AS CASE WHEN {_nulls('a')} THEN NULL ELSE list_max(a) END",
     f"_tl_array_min(a) AS CASE WHEN {_nulls('a')} THEN NULL ELSE list_min(a) END",
     "_tl_array_position(a, x) AS CASE WHEN a IS NOT NULL AND x IS NOT NULL "

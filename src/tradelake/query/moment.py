@@ -1,33 +1,40 @@
 """FOR TIMESTAMP AS OF: the moment a query asks for, the same for all its tables."""
 
-import re
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from sqlglot import exp
 
 from tradelake.errors import QueryError
 from tradelake.query.catalog import DATABASE
+from tradelake.query.nodes import call
 
 _MOMENT = "as_of"
-_TEXT = re.compile(r"(\d{4}-\d\d-\d\d)(?: (\d\d:\d\d:\d\d(?:\.\d{1,6})?))?(?: ?(?:UTC|Z|\+00:00))?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Evaluate = Callable[[exp.Select], object]
+"""The one value of a query that reads no table."""
 
 
-def take_moment(tree: exp.Expression) -> str | None:
+def take_moment(tree: exp.Expression, evaluate: Evaluate) -> str | None:
     """Takes FOR TIMESTAMP AS OF from the tables; the instant (17 digits, UTC) it names.
 
     Raises:
-        QueryError: it is not written as a time in UTC, or there are several.
+        QueryError: it names no time, or there are several.
     """
-    found = set()
-    for table in tree.find_all(exp.Table):
+    found: dict[str, str] = {}
+    for table in list(tree.find_all(exp.Table)):
         version = table.args.get("version")
-        if version is not None:
-            table.meta[_MOMENT] = _instant(version)
-            table.set("version", None)
-            found.add(table.meta[_MOMENT])
-    if len(found) > 1:
+        if version is None:
+            continue
+        table.set("version", None)
+        text = version.expression.sql()
+        if text not in found:
+            found[text] = _instant(version, evaluate)
+        table.meta[_MOMENT] = found[text]
+    if len(set(found.values())) > 1:
         raise _several()
-    return found.pop() if found else None
+    return next(iter(found.values()), None)
 
 
 def check_moment(tree: exp.Expression) -> None:
@@ -41,19 +48,24 @@ def _several() -> QueryError:
     return QueryError("all tables of a query show one moment: give each the same AS OF")
 
 
-def _instant(version: exp.Version) -> str:
-    value = version.expression
-    while isinstance(value, exp.Paren):
-        value = value.this
-    text = value.this.name if isinstance(value, exp.Cast) else ""
-    match = _TEXT.fullmatch(text)
-    if version.name.upper() != "TIMESTAMP" or version.text("kind") != "AS OF" or match is None:
+def _instant(version: exp.Version, evaluate: Evaluate) -> str:
+    if version.name.upper() != "TIMESTAMP" or version.text("kind") != "AS OF":
         raise QueryError(
-            "only FOR TIMESTAMP AS OF TIMESTAMP 'yyyy-mm-dd hh:mm:ss UTC' is supported; "
-            "otherwise use --as-of"
+            f"FOR {version.name.upper()} {version.text('kind')} is not supported: write FOR "
+            "TIMESTAMP AS OF a time, or use --as-of with an instant"
         )
+    if version.expression.find(exp.Table) is not None:
+        raise QueryError("FOR TIMESTAMP AS OF takes a time that needs no table")
+    epoch = exp.cast(exp.Literal.string("1970-01-01 00:00:00 UTC"), "timestamptz")
+    since = call("date_diff", exp.Literal.string("millisecond"), epoch, version.expression)
     try:
-        moment = datetime.fromisoformat(f"{match[1]}T{match[2] or '00:00:00'}").replace(tzinfo=UTC)
-    except ValueError:
-        raise QueryError(f"there is no time {text!r}") from None
-    return moment.strftime("%Y%m%d%H%M%S%f")[:17]
+        passed = evaluate(exp.select(since))
+    except QueryError as error:
+        raise QueryError(f"FOR TIMESTAMP AS OF takes a date or a timestamp: {error}") from None
+    if not isinstance(passed, int):
+        raise QueryError("FOR TIMESTAMP AS OF names no time")
+    try:
+        moment = _EPOCH + timedelta(milliseconds=passed)
+    except OverflowError:
+        raise QueryError("FOR TIMESTAMP AS OF names a time beyond the calendar") from None
+    return f"{moment:%Y%m%d%H%M%S}{moment.microsecond // 1000:03}".zfill(17)

@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from tradelake.errors import QueryError
 from tradelake.query.catalog import DATABASE, TableSource
+from tradelake.query.functions import FUNCTIONS
+from tradelake.query.information import AWS_CATALOG
 from tradelake.query.result import Result
 from tradelake.query.statement import Show, Statement
 
@@ -15,10 +17,14 @@ from tradelake.query.statement import Show, Statement
 def answer(statement: Statement, tables: Mapping[str, TableSource]) -> Result:
     """The rows of a SHOW or DESCRIBE; raises QueryError for a table that is not there."""
     if statement.show is Show.DATABASES:
-        return _texts(database_name=[DATABASE])
+        return _texts(database_name=_matching([DATABASE], statement.name))
+    if statement.show is Show.FUNCTIONS:
+        return _texts(Function=_matching(sorted(FUNCTIONS), statement.name))
     if statement.show is Show.TABLES:
         return _texts(tab_name=_matching(sorted(tables), statement.name))
     source = table(tables, statement.name or "")
+    if statement.show is Show.CREATE:
+        return Result.of(pa.table({"Create Table": _definition(source)}))
     names = [column.name for column in source.columns]
     if statement.show is Show.COLUMNS:
         return _texts(field=names)
@@ -31,6 +37,13 @@ def table(tables: Mapping[str, TableSource], name: str) -> TableSource:
     if plain not in tables:
         raise QueryError(f"there is no table {name!r} (there are: {', '.join(sorted(tables))})")
     return tables[plain]
+
+
+def _definition(source: TableSource) -> list[str]:
+    """The table as Trino would define it, a line a row."""
+    columns = [f"   {column.name} {column.type}" for column in source.columns]
+    lines = [line + "," for line in columns[:-1]] + columns[-1:]
+    return [f"CREATE TABLE {AWS_CATALOG}.{DATABASE}.{source.name} (", *lines, ")"]
 
 
 def _matching(names: list[str], pattern: str | None) -> list[str]:

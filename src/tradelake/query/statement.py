@@ -24,6 +24,9 @@ MAX_BYTES = 262_144
 MAX_NESTING = 40
 """Brackets within brackets; Python's parser stack ends a little above it."""
 
+MAX_ARRAYS = 8
+"""Arrays within arrays: sqlglot's time to read them doubles with each level."""
+
 MAX_NUMBER = 80
 """Characters of a number: twice the digits a DECIMAL can have."""
 
@@ -38,13 +41,15 @@ class Show(StrEnum):
     COLUMNS = "columns"
     DATABASES = "databases"
     DESCRIBE = "describe"
+    CREATE = "create table"
+    FUNCTIONS = "functions"
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement: a query (`tree`), perhaps only to be explained, or a SHOW about `name`.
 
-    name: the table of COLUMNS and DESCRIBE; the LIKE or regular expression pattern of TABLES.
+    name: the table of COLUMNS, DESCRIBE and CREATE; else the LIKE pattern, if any.
     """
 
     tree: exp.Query | None = None
@@ -100,7 +105,7 @@ def _tokens(sql: str) -> list[Token]:
 
 def _only_statement(tokens: list[Token]) -> list[Token]:
     statements: list[list[Token]] = [[]]
-    depth = 0
+    depth = arrays = 0
     for token in tokens:
         if token.token_type is TokenType.SEMICOLON:
             statements.append([])
@@ -110,8 +115,12 @@ def _only_statement(tokens: list[Token]) -> list[Token]:
             depth += 1
         elif token.text in (")", "]", "}") and token.token_type is not TokenType.STRING:
             depth -= 1
-        if depth > MAX_NESTING:
+        if token.token_type in (TokenType.L_BRACKET, TokenType.R_BRACKET):
+            arrays += 1 if token.token_type is TokenType.L_BRACKET else -1
+        if depth > MAX_NESTING or arrays > MAX_ARRAYS:
             raise _too_deep()
+        if token.token_type is TokenType.DCOLON:
+            raise QueryError(f"x::type at line {token.line} is not Athena's SQL: cast(x as type)")
         if token.token_type is TokenType.NUMBER and len(token.text) > MAX_NUMBER:
             raise QueryError(f"the number at line {token.line} has {len(token.text)} characters")
     found = [statement for statement in statements if statement]
@@ -171,14 +180,17 @@ def _syntax_message(error: ParseError) -> str:
 
 
 _NAME = rf'(?:(?:"?awsdatacatalog"?\s*\.\s*)?"?{DATABASE}"?\s*\.\s*)?"?([a-z0-9_]+)"?'
+_LIKE = r"(?: (?:like )?'([^']*)')?"
 _SHOWS = (
-    (Show.DATABASES, r"show (?:databases|schemas)"),
+    (Show.DATABASES, rf"show (?:databases|schemas){_LIKE}"),
+    (Show.FUNCTIONS, rf"show functions{_LIKE}"),
+    (Show.CREATE, rf"show create table {_NAME}"),
     (
         Show.TABLES,
         rf'show tables(?: (?:in|from) (?:"?awsdatacatalog"?\.)?"?{DATABASE}"?)?'
-        r"(?: (?:like )?'([^']*)')?",
+        rf"{_LIKE}",
     ),
-    (Show.COLUMNS, rf"show columns (?:from|in) {_NAME}"),
+    (Show.COLUMNS, rf'show columns (?:from|in) {_NAME}(?: (?:from|in) "?{DATABASE}"?)?'),
     (Show.DESCRIBE, rf"desc(?:ribe)? {_NAME}"),
 )
 
@@ -195,7 +207,8 @@ def _parse_show(word: str, rest: list[Token]) -> Statement:
             name = match[1] if match.re.groups else None
             return Statement(show=show, name=name)
     raise QueryError(
-        f"can't {_clip(text)}; there are: show tables, show columns from TABLE, describe TABLE"
+        f"can't {_clip(text)}; there are: show tables, show columns from TABLE, show create table "
+        "TABLE, show schemas, show functions, describe TABLE"
     )
 
 

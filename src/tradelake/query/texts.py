@@ -41,7 +41,10 @@ def _regexp_replace(
     word = re.sub(r"\$(\d)", r"\\\1", word)
     if "$" in word:
         raise QueryError("regexp_replace: name groups by number, $1 to $9")
-    return call("regexp_replace", text, pattern, exp.Literal.string(word), exp.Literal.string("g"))
+    bounded = call("_tl_growing", text, exp.Literal.number(len(word.encode())))
+    return call(
+        "regexp_replace", bounded, pattern, exp.Literal.string(word), exp.Literal.string("g")
+    )
 
 
 def _pad(name: str) -> Callable[..., exp.Expression]:

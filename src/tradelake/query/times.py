@@ -14,11 +14,14 @@ from tradelake.query.formats import joda_format, strftime_format
 from tradelake.query.functions import FUNCTIONS
 from tradelake.query.nodes import call, literal, marked
 from tradelake.query.zones import (
+    WITHIN_A_DAY,
     at_timezone,
     local,
     offset_part,
     on_local_calendar,
+    own_local,
     with_timezone,
+    zone_of,
 )
 
 UNITS = ("millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
@@ -51,7 +54,7 @@ def field(name: str, moment: exp.Expression) -> exp.Expression:
     """One field of a moment, of its own zone's clock."""
     if name in OFFSETS:
         return offset_part(name, moment)
-    return marked(call(FUNCTIONS[name].engine, local(moment)), "field")
+    return marked(call(FUNCTIONS[name].engine, own_local(moment)), "field")
 
 
 def extract(node: exp.Extract) -> exp.Expression:
@@ -92,22 +95,27 @@ def _date_add(
     return marked(exp.Add(this=exp.paren(moment.copy()), expression=span), "plus")
 
 
-def _date_diff(unit: exp.Expression, since: exp.Expression, until: exp.Expression) -> exp.Anonymous:
-    """Whole units passed, as DuckDB's date_sub counts; its date_diff counts boundaries."""
-    size = exp.Literal.string(_unit(unit))
-    node = call("date_sub", size, local(since), local(until))
-    marked(node, "date_diff")
-    return node
+def _date_diff(
+    unit: exp.Expression, since: exp.Expression, until: exp.Expression
+) -> exp.Expression:
+    """Whole units passed, as DuckDB's date_sub counts; its date_diff counts boundaries.
+
+    Days and longer are those of the first one's zone.
+    """
+    size = _unit(unit)
+    zone = None if size in WITHIN_A_DAY else zone_of(since)
+    given = [local(moment, zone) for moment in (since, until)]
+    return marked(call("date_sub", exp.Literal.string(size), *given), "date_diff")
 
 
 def _date_format(moment: exp.Expression, pattern: exp.Expression) -> exp.Expression:
     words = strftime_format(literal(pattern, "the format of date_format"))
-    return call("strftime", local(moment), exp.Literal.string(words))
+    return call("strftime", own_local(moment), exp.Literal.string(words))
 
 
 def _format_datetime(moment: exp.Expression, pattern: exp.Expression) -> exp.Expression:
     words = joda_format(literal(pattern, "the format of format_datetime"))
-    return call("strftime", local(moment), exp.Literal.string(words))
+    return call("strftime", own_local(moment), exp.Literal.string(words))
 
 
 def _date_parse(text: exp.Expression, pattern: exp.Expression) -> exp.Expression:
@@ -142,7 +150,7 @@ CALLS: dict[str, Callable[..., exp.Expression]] = {
     "from_unixtime": _from_unixtime,
     "from_iso8601_timestamp": _from_iso8601_timestamp,
     "to_iso8601": iso_text,
-    "last_day_of_month": lambda moment: call("last_day", local(moment)),
+    "last_day_of_month": lambda moment: call("last_day", own_local(moment)),
     "date": lambda value: cast(exp.Cast(this=value.copy(), to=exp.DataType.build("date"))),
     "now": now,
     "current_timestamp": now,

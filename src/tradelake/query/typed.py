@@ -118,6 +118,8 @@ def _date_diff(node: exp.Expression, kind: Kind) -> exp.Expression | None:
     if types == ["DATE", "DATE"]:
         _check_unit(unit)
         return None
+    if not all(found is None or found.startswith(("DATE", "TIMESTAMP")) for found in types):
+        raise QueryError("date_diff takes dates and timestamps")
     return fill(
         "date_sub(u, date_trunc('millisecond', a), date_trunc('millisecond', b))",
         u=unit,
@@ -159,6 +161,15 @@ def _round(node: exp.Expression, kind: Kind) -> exp.Expression | None:
         size = f"DECIMAL({min(38, int(match[1]) + more)}, {match[2]})"
         return fill(f"CAST(x AS {size})", x=node)
     return None
+
+
+def _sum(node: exp.Expression, kind: Kind) -> None:
+    """A sum of integers is a bigint in Trino, or an error; DuckDB's has 128 bits."""
+    if kind(node) == "HUGEINT":
+        whole = node
+        while isinstance(whole.parent, exp.Filter | exp.Window) and whole.parent.this is whole:
+            whole = whole.parent
+        whole.replace(fill("CAST(x AS BIGINT)", x=whole))
 
 
 def _length(node: exp.Expression, kind: Kind) -> exp.Expression | None:
@@ -244,6 +255,7 @@ _RULES: dict[str, Callable[[exp.Expression, Kind], exp.Expression | None]] = {
     "field": _field,
     "element_at": _element,
     "round": _round,
+    "sum": _sum,
     "length": _length,
     "reverse": _reverse,
     "concat": _concat,

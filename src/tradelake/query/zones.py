@@ -10,7 +10,7 @@ from tradelake.query.decimals import fill
 from tradelake.query.nodes import literal
 from tradelake.query.stamps import plain_zone, stamp_of
 
-_WITHIN_A_DAY = ("millisecond", "second", "minute", "hour")
+WITHIN_A_DAY = ("millisecond", "second", "minute", "hour")
 """Units that are counted in instants; days and longer ones on the local calendar."""
 
 
@@ -20,9 +20,13 @@ def zone_of(node: exp.Expression) -> str | None:
     return stamp.zone if stamp else None
 
 
-def local(node: exp.Expression) -> exp.Expression:
+def own_local(node: exp.Expression) -> exp.Expression:
     """The local time of a value in another zone, as a timestamp without one; else the node."""
-    zone = zone_of(node)
+    return local(node, zone_of(node))
+
+
+def local(node: exp.Expression, zone: str | None) -> exp.Expression:
+    """The time in a zone at a value's instant; the node itself where the zone is None."""
     if zone is None:
         return node
     if (minutes := offset(zone)) is not None:
@@ -60,10 +64,10 @@ def on_local_calendar(unit: str, moment: exp.Expression, text: str) -> exp.Expre
     zone = zone_of(moment)
     if zone is None:
         return None
-    if unit in _WITHIN_A_DAY:
-        moved = fill(f"i + (({text}) - x)", i=moment, x=local(moment))
+    if unit in WITHIN_A_DAY:
+        moved = fill(f"i + (({text}) - x)", i=moment, x=own_local(moment))
         return fill("CAST(x AS TIMESTAMPTZ)", x=moved)
-    return instant(fill(text, x=local(moment)), zone)
+    return instant(fill(text, x=own_local(moment)), zone)
 
 
 def at_time_zone(node: exp.AtTimeZone) -> exp.Expression:
@@ -85,7 +89,7 @@ def offset_part(unit: str, moment: exp.Expression) -> exp.Expression:
     """timezone_hour and timezone_minute: the zone's distance from UTC at that instant."""
     seconds = fill(
         "CAST(epoch(l) - epoch(x) AS BIGINT)",
-        l=local(moment),
+        l=own_local(moment),
         x=fill("CAST(x AS TIMESTAMPTZ)", x=moment),
     )
     if unit == "timezone_hour":
