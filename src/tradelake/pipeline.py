@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from tradelake.arrivals import Arrivals
 from tradelake.clock import Clock, iso, system_clock
 from tradelake.delivery.firehose import Delivery
-from tradelake.delivery.names import parse_name
-from tradelake.delivery.state import Delivered
 from tradelake.errors import StorageError
 from tradelake.etl import engine
 from tradelake.etl.lake import Lake
-from tradelake.etl.landing import LandingObject, NotTaken, landing_object, list_objects
+from tradelake.etl.landing import NotTaken
 from tradelake.etl.merging import Merging
 from tradelake.etl.rules import load_rules
 from tradelake.etl.writer import Batch, LakeWriter, Limits, NothingTaken, open_writer
@@ -73,12 +72,6 @@ class Pipeline:
         self._storage = home.storage
         self._stream = stream
         self._stack = contextlib.ExitStack()
-        self._pending: list[LandingObject] = []
-        self._known: set[str] = set()
-        self._unreadable: dict[str, NotTaken] = {}
-        self._tried_again: dict[str, NotTaken] = {}
-        self._delivered: dict[str, int] = {}
-        self._listed_at = 0
 
     def __enter__(self) -> "Pipeline":
         with contextlib.ExitStack() as stack:
@@ -108,6 +101,7 @@ class Pipeline:
                 buffer_bytes=settings.buffer_bytes,
                 clock=self._clock,
             )
+            self._arrivals = Arrivals(self.lake, self._clock)
             self._merging = Merging(self.lake, self._clock)
             self._housekeeping = Housekeeping(self.chores, self._clock)
             self._stack = stack.pop_all()
@@ -121,8 +115,8 @@ class Pipeline:
         end = self._log.latest()
         self._deliver(flush=True)
         self._list(rescan=rescan)
-        while self._pending or self._delivery.position < end:
-            if not self._pending:
+        while self._arrivals.pending or self._delivery.position < end:
+            if not self._arrivals.pending:
                 self._deliver_on()
                 continue
             yield from self._fold()
@@ -156,10 +150,10 @@ class Pipeline:
         while not stop.is_set():
             self._deliver(flush=False)
             now = self._clock()
-            if not 0 <= now - self._listed_at < self._settings.list_every * 1_000_000:
+            if not 0 <= now - self._arrivals.listed_at < self._settings.list_every * 1_000_000:
                 self._list()
             due = folded_at is None or not 0 <= now - folded_at < interval
-            if folds := due and (bool(self._pending) or every is not None):
+            if folds := due and (bool(self._arrivals.pending) or every is not None):
                 folded_at = now
                 for done in self.drain() if every is not None else self._fold():
                     report(done)
@@ -182,7 +176,7 @@ class Pipeline:
         What is left then is the next run's; who asked for an end is not kept waiting.
         """
         self._deliver(flush=True)
-        if self._pending:
+        if self._arrivals.pending:
             yield from self._fold()
 
     def retry(self, wanted: Iterable[str] | None = None) -> list[Batch]:
@@ -221,13 +215,13 @@ class Pipeline:
         moments = [now + int(_IDLE_SECONDS * 1_000_000)]
         if (flush_at := self._delivery.next_flush_us()) is not None:
             moments.append(flush_at)
-        if self._pending and fold_at is not None:
+        if self._arrivals.pending and fold_at is not None:
             moments.append(fold_at)
         return max(0.001, (min(moments) - now) / 1_000_000)
 
     def _deliver(self, *, flush: bool) -> None:
         for delivered in self._delivery.deliver(flush=flush, limit=_READ_RECORDS):
-            self._note(delivered)
+            self._arrivals.hand_over(delivered, self._writer.state.checkpoint)
 
     def _deliver_on(self) -> None:
         """Delivers more; raises StorageError where the stream does not hold what it promised."""
@@ -239,69 +233,23 @@ class Pipeline:
                 f"{position}, where delivery stands: they were removed before delivery"
             )
 
-    def _note(self, delivered: Delivered) -> None:
-        for key in (delivered.landing_key, delivered.error_key):
-            if key is None:
-                continue
-            if name := parse_name(key):
-                self._delivered[f"{name.stream}/{name.delivery_id}"] = name.last
-            if landed := landing_object(key):
-                self._add(landed)
-
-    def _add(self, landed: LandingObject) -> None:
-        if landed.key not in self._known and not self._writer.state.checkpoint.has(landed):
-            self._known.add(landed.key)
-            self._pending.append(landed)
-
     def _list(self, *, rescan: bool = False) -> None:
-        """Looks for objects nobody handed over; with rescan in every folder there ever was."""
-        self._listed_at = self._clock()
-        checkpoint = self._writer.state.checkpoint
-        taken: set[str] = set()
-        if rescan:
-            ledger = self.lake.ledger(self._writer.state)
-            taken = set(ledger.column("objects").combine_chunks().flatten().to_pylist())
-        for key, not_taken in self._unreadable.items():
-            if landed := landing_object(key):
-                self._tried_again[key] = not_taken
-                self._pending.append(landed)
-        unlisted: list[NotTaken] = []
-        for landed in list_objects(self._storage, "" if rescan else checkpoint.watermark, unlisted):
-            if rescan and landed.hour < checkpoint.watermark and not parse_name(landed.key):
-                if landed.key not in taken and landed.key not in self._known:
-                    self._known.add(landed.key)
-                    self._pending.append(landed)
-            else:
-                self._add(landed)
-        self._unreadable = {folder.key: folder for folder in unlisted}
-        self._pending.sort()
+        self._arrivals.list(self._writer.state, rescan=rescan)
 
     def _fold(self) -> Iterator[Report]:
         """One batch; none where nothing pending can be read. What can't waits for the next list."""
         began = time.monotonic()
-        waiting = [each.place for each in self._unreadable.values()]
-        unlisted = any(landing_object(key) is None for key in self._unreadable)
-        batch = None
+        arrivals, batch = self._arrivals, None
         with contextlib.suppress(NothingTaken):
-            # What lies in a folder that can't be listed is not known to be taken.
-            delivered = {} if unlisted else self._delivered
-            batch = self._writer.take(self._pending, delivered, waiting)
-        done = {each.key for each in self._writer.not_taken}
-        self._unreadable |= {each.key: each for each in self._writer.not_taken if not each.gone}
-        self._known.difference_update(each.key for each in self._writer.not_taken if each.gone)
+            batch = self._writer.take(arrivals.pending, arrivals.delivered, arrivals.set_aside)
+        arrivals.settle(batch.row.objects if batch else (), self._writer.not_taken)
         if batch is not None:
-            done.update(batch.row.objects)
-            self._known.difference_update(batch.row.objects)
-        self._pending = [landed for landed in self._pending if landed.key not in done]
-        for key in done:
-            self._tried_again.pop(key, None)
-        if batch is not None:
-            yield Report(batch, len(self._pending), time.monotonic() - began)
+            yield Report(batch, len(arrivals.pending), time.monotonic() - began)
 
     @property
     def unreadable(self) -> list[NotTaken]:
         """Landing objects, and folders of them, that wait because they can't be read now."""
-        return [*(self._unreadable | self._tried_again).values()]
+        return self._arrivals.unreadable
 
 
 def holder(clock: Clock) -> str:
