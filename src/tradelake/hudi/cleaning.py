@@ -12,13 +12,13 @@ from tradelake.hudi import avro
 from tradelake.hudi.commits import CommitMetadata
 from tradelake.hudi.instants import from_instant
 from tradelake.hudi.layout import DataFile, TableFolder
+from tradelake.hudi.savepoints import saved_files
 from tradelake.hudi.snapshot import replaced_groups, slices_by_group
 from tradelake.hudi.timeline import (
     CLEAN,
     COMPLETED,
     INFLIGHT,
     REQUESTED,
-    SAVEPOINT,
     Instant,
     Timeline,
     state_name,
@@ -114,17 +114,6 @@ def finish(folder: TableFolder, at: str, clock: Clock) -> None:
     folder.storage.put(
         folder.meta(state_name(at, CLEAN, COMPLETED)), avro.encode("HoodieCleanMetadata", result)
     )
-
-
-def saved_files(folder: TableFolder, timeline: Timeline) -> set[str]:
-    """The names of the files that savepoints hold."""
-    names: set[str] = set()
-    for savepoint in timeline.completed(SAVEPOINT):
-        key = folder.meta(state_name(savepoint.time, SAVEPOINT, COMPLETED))
-        saved = avro.decode(folder.storage.get(key), key)
-        for partition in saved["partitionMetadata"].values():
-            names.update(partition["savepointDataFile"])
-    return names
 
 
 def _replaced_slices(

@@ -73,6 +73,10 @@ class FileGroups:
         """All partitions that have ever had a group."""
         return sorted(self._in_partition)
 
+    def files(self) -> list[BaseFile]:
+        """The current files of all groups that there are."""
+        return [self._files[n] for p in self.partitions() for n in self.in_partition(p)]
+
     def in_partition(self, partition: str) -> list[int]:
         """The groups of a partition."""
         return sorted(self._in_partition[partition])

@@ -22,6 +22,7 @@ from tradelake.hudi.metadata_table import drop_metadata_table
 from tradelake.hudi.murmur import hash64
 from tradelake.hudi.parallel import run_all
 from tradelake.hudi.rollback import roll_back_pending
+from tradelake.hudi.savepoints import drop_pending
 from tradelake.hudi.schema import RECORD_KEY
 from tradelake.hudi.snapshot import current_files
 from tradelake.hudi.spec import TableSpec
@@ -81,8 +82,10 @@ class TableState:
             self.index.add(np.concatenate(keys), groups)
 
     def recover(self) -> None:
-        """Rolls back dead commits and finishes dead cleans."""
-        self._last = Timeline.load(self.folder).last
+        """Rolls back dead commits, finishes dead cleans, drops dead savepoints."""
+        timeline = Timeline.load(self.folder)
+        self._last = timeline.last
+        drop_pending(self.folder, timeline)
         roll_back_pending(self.folder, self.next_instant, self.clock)
         finish_pending(self.folder, self.clock)
 

@@ -17,11 +17,12 @@ from tradelake.hudi.commits import SCHEMA
 from tradelake.hudi.committing import CommitResult, Committing
 from tradelake.hudi.keys import as_keys
 from tradelake.hudi.murmur import hash64
+from tradelake.hudi.savepoints import delete, save
 from tradelake.hudi.schema import RECORD_KEY
 from tradelake.hudi.selection import CLUSTER_BYTES
 from tradelake.hudi.spec import TableSpec
 from tradelake.hudi.state import TableState
-from tradelake.hudi.timeline import Timeline
+from tradelake.hudi.timeline import SAVEPOINT, Timeline
 from tradelake.hudi.transaction import Metadata, Transaction, check_metadata
 
 # A query reads the files it found when it began; it may take this long.
@@ -137,6 +138,29 @@ class Writer:
         kept = {instant.time for instant in self._timeline().instants}
         self._state.completed = {i: at for i, at in self._state.completed.items() if i in kept}
         return gone
+
+    def savepoint(self, by: str, comment: str = "") -> str:
+        """Saves the newest commit and returns its instant; nothing is done if it is saved.
+
+        The table as of then can be read until `delete_savepoint`. Its files and its commit stay,
+        and so do all commits after it, so a savepoint makes the timeline longer.
+
+        by, comment: for those who list savepoints. Raises TableError if there is no commit yet.
+        """
+        timeline = self._timeline()
+        if not timeline.writes:
+            raise TableError(f"{self._state.folder.path} has no commit that could be saved")
+        newest = timeline.writes[-1].time
+        if newest not in {saved.time for saved in timeline.completed(SAVEPOINT)}:
+            state = self._state
+            files = state.groups.files()
+            self._safely(lambda: save(state.folder, newest, files, by, comment, state.clock()))
+        return newest
+
+    def delete_savepoint(self, instant: str) -> None:
+        """Deletes the savepoint of that instant; raises TableError if there is none."""
+        timeline = self._timeline()
+        self._safely(lambda: delete(self._state.folder, timeline, instant))
 
     def close(self) -> None:
         """Ends the writer; `HudiTable.writer` calls it."""

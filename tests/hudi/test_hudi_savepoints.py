@@ -1,0 +1,160 @@
+"""Savepoints: what they keep, until they are deleted."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from hudi_lake import (
+    PATH,
+    SPEC,
+    Clock,
+    Failing,
+    applied,
+    dying,
+    judge,
+    many,
+    model_of,
+    read_by_hudi_rs,
+    rows,
+    table_files,
+)
+
+from tradelake.errors import StorageError, TableError
+from tradelake.hudi import HudiTable, Writer, avro
+from tradelake.storage import LocalStorage
+
+BEFORE = applied({}, many(13, lambda i: f"exchange-{i % 2}"))
+STEPS = 20
+
+
+def make(storage: LocalStorage, clock: Clock) -> str:
+    """Some small groups of two partitions by one commit; gives its instant."""
+    table = HudiTable.create(storage, PATH, SPEC, clock)
+    with table.writer("first", small_group_rows=0, max_group_rows=1) as writer:
+        return commit(writer, 1)
+
+
+def commit(writer: Writer, version: int) -> str:
+    with writer.transaction() as transaction:
+        transaction.upsert(rows(many(13, lambda i: f"exchange-{i % 2}", version)))
+        return transaction.commit({}).instant
+
+
+def saved(table: HudiTable) -> list[str]:
+    return [e.instant for e in table.history() if (e.action, e.state) == ("savepoint", "completed")]
+
+
+def assert_readable(storage: LocalStorage, instant: str) -> None:
+    table = HudiTable.open(storage, PATH)
+    assert model_of(table.snapshot(as_of=instant).read()) == BEFORE
+    theirs = read_by_hudi_rs(storage.url(PATH), as_of=instant)
+    assert theirs is not None
+    assert set(theirs["id"].to_pylist()) == set(BEFORE)
+
+
+def test_what_is_saved_stays_until_the_savepoint_is_deleted(
+    storage: LocalStorage, clock: Clock
+) -> None:
+    first = make(storage, clock)
+    table = HudiTable.open(storage, PATH, clock)
+    with table.writer("test", small_group_rows=0) as writer:
+        assert writer.savepoint("test", "before the merger") == first
+        assert writer.cluster() is not None
+        clock.pass_minutes(1)
+        commit(writer, 2)
+        clock.pass_minutes(9)
+        writer.clean(timedelta(0))
+        assert writer.archive(keep=1) == 0
+        assert saved(table) == [first]
+        assert_readable(storage, first)
+        writer.delete_savepoint(first)
+        assert saved(table) == []
+        assert writer.clean(timedelta(0)) > 0
+        assert writer.archive(keep=1) > 0
+        assert len(table_files(storage)) == len(table.snapshot().files)
+        with pytest.raises(TableError):
+            table.snapshot(as_of=first)
+        judge(storage, applied(BEFORE, many(13, lambda i: f"exchange-{i % 2}", 2)))
+
+
+def test_a_savepoint_is_what_hudi_reads(storage: LocalStorage, clock: Clock) -> None:
+    instant = make(storage, clock)
+    table = HudiTable.open(storage, PATH, clock)
+    with table.writer("test") as writer:
+        writer.savepoint("me", "why")
+    key = f"{PATH}/.hoodie/{instant}.savepoint"
+    found = avro.decode(storage.get(key), key)
+    assert (found["savepointedBy"], found["comments"], found["version"]) == ("me", "why", 1)
+    assert found["savepointedAt"] == clock.now // 1000
+    names = {
+        (partition, name)
+        for partition, of in found["partitionMetadata"].items()
+        for name in of["savepointDataFile"]
+    }
+    files = table.snapshot().files
+    assert names == {(file.partition, file.path.rpartition("/")[2]) for file in files}
+    assert storage.get(f"{key}.inflight") == b""
+
+
+def test_only_a_commit_can_be_saved_and_only_a_savepoint_deleted(
+    table: HudiTable, storage: LocalStorage
+) -> None:
+    with table.writer("test") as writer:
+        with pytest.raises(TableError, match="no commit that could be saved"):
+            writer.savepoint("test")
+        instant = commit(writer, 1)
+        with pytest.raises(TableError, match=f"no savepoint {instant}"):
+            writer.delete_savepoint(instant)
+        assert writer.savepoint("test") == writer.savepoint("again") == instant
+    key = f"{PATH}/.hoodie/{instant}.savepoint"
+    assert avro.decode(storage.get(key), key)["savepointedBy"] == "test"
+
+
+def play_save(writer: Writer, _: str) -> None:
+    writer.savepoint("test")
+
+
+def play_delete(writer: Writer, instant: str) -> None:
+    writer.delete_savepoint(instant)
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("once", [False, True])
+@pytest.mark.parametrize("act", [play_save, play_delete])
+def test_dying_or_failing_at_any_step_leaves_a_savepoint_or_none(
+    storage: LocalStorage,
+    clock: Clock,
+    act: Callable[[Writer, str], None],
+    late: bool,
+    once: bool,
+) -> None:
+    for step in range(1, STEPS):
+        instant = make(storage, clock)
+        clock.pass_minutes(1)
+        table = HudiTable.open(storage, PATH, clock)
+        if act is play_delete:
+            with table.writer("first") as writer:
+                writer.savepoint("test")
+        failing = Failing(storage, None, late=late, once=once)
+        with dying(), HudiTable.open(failing, PATH, clock).writer("mortal") as writer:
+            failing.step = failing.steps + step
+            try:
+                act(writer, instant)
+            except StorageError:
+                commit(writer, 1)
+        judge(storage, BEFORE)
+        with table.writer("heir", small_group_rows=0) as writer:
+            kept = saved(table)
+            assert kept in ([], [instant])
+            assert all(entry.state == "completed" for entry in table.history())
+            writer.cluster()
+            writer.clean(timedelta(0))
+            if kept:
+                assert_readable(storage, instant)
+        judge(storage, BEFORE)
+        for name in storage.list(PATH):
+            storage.delete(name)
+        if not failing.failed:
+            assert kept == ([instant] if act is play_save else [])
+            return
+    pytest.fail("there are more steps than the test expects")
