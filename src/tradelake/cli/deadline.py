@@ -14,7 +14,7 @@ def deadline(stop: threading.Event, say: Callable[[], None]) -> Iterator[None]:
     """Within, the process ends at most so long after `stop` is set.
 
     A batch that is being folded then is given up. That is as safe as a kill: it is not committed,
-    and the next start takes it again. say: tells that it came to that.
+    and the next start takes it again. At the end `stop` is set. say: tells that it came to that.
     """
     ended = threading.Event()
 
@@ -24,8 +24,11 @@ def deadline(stop: threading.Event, say: Callable[[], None]) -> Iterator[None]:
             say()
             os._exit(0)
 
-    threading.Thread(target=watch, name="deadline", daemon=True).start()
+    thread = threading.Thread(target=watch, name="deadline", daemon=True)
+    thread.start()
     try:
         yield
     finally:
         ended.set()
+        stop.set()
+        thread.join()  # a thread that outlives the interpreter keeps its modules from ending well
