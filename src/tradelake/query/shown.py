@@ -25,7 +25,7 @@ def shown(field: pa.Field, engine_type: str, stamp: Stamp | None, kinds: set[boo
         return lambda column: _intervals(column, kinds)
     if "INTERVAL" in engine_type:
         raise QueryError("a list or row of intervals is not supported as a result")
-    if stamp is None or stamp.zone is None:
+    if stamp is None or not (stamp.zone or stamp.local):
         return None
     if not pa.types.is_timestamp(field.type):
         raise QueryError("a list or row of times in another zone is not supported as a result")
@@ -35,6 +35,8 @@ def shown(field: pa.Field, engine_type: str, stamp: Stamp | None, kinds: set[boo
             "it to timestamp(6) with time zone first"
         )
     zone, places = stamp.zone, stamp.places
+    if zone is None:
+        return lambda column: _text(column.cast(pa.timestamp("us")), places)
     return lambda column: _zoned(column, zone, places)
 
 
@@ -58,6 +60,9 @@ def _zoned(column: pa.Array, zone: str, places: int) -> pa.Array:
             local = pc.local_timestamp(moments.cast(pa.timestamp("us", tz=zone)))
         except pa.ArrowInvalid:
             raise QueryError(f"there is no time zone {zone!r}") from None
+    return pc.binary_join_element_wise(_text(local, places), zone, " ")
+
+
+def _text(local: pa.Array, places: int) -> pa.Array:
     texts = pc.strftime(local, format="%Y-%m-%d %H:%M:%S")  # %S has all six decimals
-    texts = pc.utf8_slice_codeunits(texts, 0, 19 if places == 0 else 20 + places)
-    return pc.binary_join_element_wise(texts, zone, " ")
+    return pc.utf8_slice_codeunits(texts, 0, 19 if places == 0 else 20 + places)

@@ -20,10 +20,14 @@ STAMP = "stamp"
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """places: decimals of the second, None where they can't be told. zone: None for UTC or none."""
+    """places: decimals of the second, None where they can't be told. zone: None for UTC or none.
+
+    local: a clock time of another zone without the zone, so not of UTC.
+    """
 
     places: int | None
     zone: str | None = None
+    local: bool = False
 
 
 def _words(text: str) -> frozenset[str]:
@@ -167,13 +171,15 @@ class _Reader:
             return None
         sizes = node.to.expressions
         zone = None
+        inner = self.of(node.this)
+        plain = node.to.this.name == "TIMESTAMP"
+        local = plain and inner is not None and (inner.zone is not None or inner.local)
         if node.to.this.name == "TIMESTAMPTZ":
-            inner = self.of(node.this)
             zone = inner.zone if inner else None
             if isinstance(node.this, exp.Literal) and node.this.is_string:
                 match = re.search(r"[A-Za-z]\S*$|[+-]\d{1,2}:\d\d$", node.this.name)
                 zone = plain_zone(match[0]) if match else None
-        return Stamp(int(sizes[0].name) if sizes else 3, zone)
+        return Stamp(int(sizes[0].name) if sizes else 3, zone, local)
 
     def _into(self, moment: exp.Expression, zone: exp.Expression | None) -> Stamp:
         if not (isinstance(zone, exp.Literal) and zone.is_string):
@@ -288,7 +294,8 @@ def _merge(stamps: list[Stamp | None]) -> Stamp | None:
     if len({stamp.zone for stamp in known}) > 1:
         raise QueryError("times of several zones in one column are not supported")
     places = [stamp.places for stamp in known if stamp.places is not None]
-    return Stamp(max(places) if len(places) == len(stamps) else None, known[0].zone)
+    local = any(stamp.local for stamp in known)
+    return Stamp(max(places) if len(places) == len(stamps) else None, known[0].zone, local)
 
 
 def _of_type(name: str) -> Stamp | None:
