@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from tradelake.clock import Clock
-from tradelake.errors import ObjectExists, ObjectMissing, UnsupportedTable
+from tradelake.errors import ObjectExists, ObjectMissing, TableError, UnsupportedTable
 from tradelake.hudi import avro
+from tradelake.hudi.commits import CommitMetadata
 from tradelake.hudi.layout import DataFile, TableFolder
 from tradelake.hudi.timeline import (
     COMPLETED,
@@ -54,6 +55,30 @@ def roll_back_pending(folder: TableFolder, next_instant: Callable[[], str], cloc
         if dead.time not in resumed:
             _Rollback(folder, dead, next_instant(), clock).run()
     return True
+
+
+def roll_back_newest(
+    folder: TableFolder,
+    timeline: Timeline,
+    commit: CommitMetadata,
+    next_instant: Callable[[], str],
+    clock: Clock,
+) -> None:
+    """Undoes the newest completed write, which is this commit.
+
+    The write becomes a pending one by the loss of its completed file: from that moment readers see
+    the table as it was before, and a death leaves what `roll_back_pending` finishes. Call it under
+    the lease only. Raises TableError if what the write replaced is not all there any more, or if
+    the write is saved.
+    """
+    newest = timeline.writes[-1]
+    files, _ = folder.data_files()
+    _check_undoable(folder, timeline, commit, files)
+    requested = folder.meta(state_name(newest.time, newest.action, REQUESTED))
+    if not folder.storage.exists(requested):  # another writer's; without it nothing would be left
+        folder.storage.put(requested, b"")
+    folder.delete(folder.meta(state_name(newest.time, newest.action, COMPLETED)))
+    _Rollback(folder, newest, next_instant(), clock).run()
 
 
 class _Rollback:
@@ -142,6 +167,24 @@ class _Rollback:
         self._folder.delete(
             self._folder.meta(state_name(self._dead.time, self._dead.action, state))
         )
+
+
+def _check_undoable(
+    folder: TableFolder, timeline: Timeline, commit: CommitMetadata, files: list[DataFile]
+) -> None:
+    newest = timeline.writes[-1].time
+    where = f"the commit {newest} of {folder.path} can't be undone"
+    if newest in timeline.savepoints:
+        raise TableError(f"{where}: it is saved; delete its savepoint first")
+    older = [file for file in files if file.instant < newest]
+    if len(timeline.writes) == 1 and older:
+        raise TableError(f"{where}: those before it have left the timeline")
+    there = {(file.partition, file.file_id, file.instant) for file in older}
+    groups = {(file.partition, file.file_id) for file in older}
+    replaced = {(s.partition, s.file_id, s.previous) for s in commit.stats if s.previous}
+    hidden = {(partition, id_) for partition, ids in commit.replaced.items() for id_ in ids}
+    if not (replaced <= there and hidden <= groups):
+        raise TableError(f"{where}: files that it replaced were cleaned")
 
 
 def _planned(folder: TableFolder, rollback: Instant) -> Instant | None:

@@ -17,6 +17,7 @@ from tradelake.hudi.commits import SCHEMA
 from tradelake.hudi.committing import CommitResult, Committing
 from tradelake.hudi.keys import as_keys
 from tradelake.hudi.murmur import hash64
+from tradelake.hudi.rollback import roll_back_newest
 from tradelake.hudi.savepoints import delete, save
 from tradelake.hudi.schema import RECORD_KEY
 from tradelake.hudi.selection import CLUSTER_BYTES
@@ -138,6 +139,29 @@ class Writer:
         kept = {instant.time for instant in self._timeline().instants}
         self._state.completed = {i: at for i, at in self._state.completed.items() if i in kept}
         return gone
+
+    def rollback(self) -> str:
+        """Undoes the newest commit, whoever made it, and returns its instant.
+
+        The table, its metadata included, is again what the commit before left. The commit's files
+        go at once: a query that reads them fails.
+
+        Raises TableError if there is no commit, if it is saved, if those before it have left the
+        timeline, or if files that it replaced were cleaned.
+        """
+        timeline = self._timeline()
+        newest = timeline.writes[-1] if timeline.writes else None
+        commit = self._state.log.get(newest) if newest else None
+        if newest is None or commit is None:
+            raise TableError(f"{self._state.folder.path} has no commit that could be undone")
+        state = self._state
+        self._safely(
+            lambda: roll_back_newest(
+                state.folder, timeline, commit, state.next_instant, state.clock
+            )
+        )
+        self._refresh()
+        return newest.time
 
     def savepoint(self, by: str, comment: str = "") -> str:
         """Saves the newest commit and returns its instant; nothing is done if it is saved.

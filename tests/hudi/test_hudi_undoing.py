@@ -1,0 +1,161 @@
+"""Undoing the newest commit: the table is again what it was before, or the commit stays."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pyarrow as pa
+import pytest
+from hudi_lake import (
+    PATH,
+    SPEC,
+    Clock,
+    Failing,
+    Model,
+    applied,
+    dying,
+    judge,
+    many,
+    orphans,
+    rows,
+    table_files,
+)
+
+from tradelake.errors import TableError
+from tradelake.hudi import HudiTable, Writer
+from tradelake.storage import LocalStorage
+
+FIRST = many(13, lambda i: f"exchange-{i % 2}")
+BEFORE = applied({}, FIRST)
+STEPS = 40
+
+
+def change(writer: Writer) -> Model:
+    """An update, a move between partitions, an insert and a delete; gives the table's rows."""
+    changes = [("trade-000000", "exchange-0", 2), ("trade-000001", "Kraken", 2), ("new", "OKX", 1)]
+    with writer.transaction() as transaction:
+        transaction.upsert(rows(changes))
+        transaction.delete(pa.array(["trade-000002"]))
+        transaction.commit({"checkpoint": "2"})
+    after = applied(BEFORE, changes)
+    del after["trade-000002"]
+    return after
+
+
+def merge(writer: Writer) -> Model:
+    """A clustering."""
+    assert writer.cluster(metadata={"checkpoint": "2"}) is not None
+    return BEFORE
+
+
+def make(storage: LocalStorage, clock: Clock) -> HudiTable:
+    table = HudiTable.create(storage, PATH, SPEC, clock)
+    with table.writer("first", small_group_rows=0, max_group_rows=1) as writer:
+        with writer.transaction() as transaction:
+            transaction.upsert(rows(FIRST))
+            transaction.commit({"checkpoint": "1"})
+        clock.pass_minutes(1)
+    return table
+
+
+@pytest.mark.parametrize("act", [change, merge])
+def test_the_table_is_again_what_it_was(
+    storage: LocalStorage, clock: Clock, act: Callable[[Writer], Model]
+) -> None:
+    table = make(storage, clock)
+    before = table.snapshot()
+    with table.writer("test", small_group_rows=0) as writer:
+        act(writer)
+        newest = table.newest()
+        assert writer.rollback() == newest
+        assert table.snapshot() == before
+        assert table.metadata("checkpoint") == "1"
+        judge(storage, BEFORE)
+        assert orphans(storage) == []
+        after = act(writer)
+        judge(storage, after)
+        assert table.metadata("checkpoint") == "2"
+    assert [e.action for e in table.history()][1:2] == ["rollback"]
+
+
+def test_the_only_commit_can_be_undone(storage: LocalStorage, clock: Clock) -> None:
+    table = make(storage, clock)
+    with table.writer("test") as writer:
+        writer.rollback()
+        assert table.snapshot().count() == 0
+        assert table_files(storage) == set()
+        with pytest.raises(TableError, match="no commit that could be undone"):
+            writer.rollback()
+        after = change(writer)
+    judge(storage, {key: row for key, row in after.items() if key not in BEFORE or row[1] == 2})
+
+
+def test_a_commit_that_left_nothing_of_its_beginning_can_be_undone(
+    storage: LocalStorage, clock: Clock
+) -> None:
+    table = make(storage, clock)
+    with table.writer("test") as writer:
+        change(writer)
+        for state in ("commit.requested", "inflight"):
+            storage.delete(f"{PATH}/.hoodie/{table.newest()}.{state}")
+        writer.rollback()
+    judge(storage, BEFORE)
+
+
+def test_what_can_not_be_undone_is_refused(storage: LocalStorage, clock: Clock) -> None:
+    table = make(storage, clock)
+    with table.writer("test", small_group_rows=0) as writer:
+        after = change(writer)
+        saved = writer.savepoint("test")
+        with pytest.raises(TableError, match="delete its savepoint first"):
+            writer.rollback()
+        writer.delete_savepoint(saved)
+        clock.pass_minutes(10)
+        writer.clean(timedelta(0))
+        with pytest.raises(TableError, match="were cleaned"):
+            writer.rollback()
+        merge(writer)
+        clock.pass_minutes(10)
+        writer.clean(timedelta(0))
+        with pytest.raises(TableError, match="were cleaned"):
+            writer.rollback()
+        with writer.transaction() as transaction:
+            transaction.commit({"checkpoint": "3"})
+        writer.archive(keep=1)
+        with pytest.raises(TableError, match="have left the timeline"):
+            writer.rollback()
+        with writer.transaction(), pytest.raises(TableError, match="is open"):
+            writer.rollback()
+        assert table.metadata("checkpoint") == "3"
+    judge(storage, after)
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("act", [change, merge])
+def test_dying_at_any_step_the_commit_is_there_or_undone(
+    storage: LocalStorage, clock: Clock, act: Callable[[Writer], Model], late: bool
+) -> None:
+    seen = set()
+    for step in range(1, STEPS):
+        table = make(storage, clock)
+        with table.writer("test", small_group_rows=0) as writer:
+            after = act(writer)
+        clock.pass_minutes(1)
+        failing = Failing(storage, None, late=late)
+        with dying(), HudiTable.open(failing, PATH, clock).writer("mortal") as writer:
+            failing.step = failing.steps + step
+            writer.rollback()
+        checkpoint = HudiTable.open(storage, PATH).metadata("checkpoint")
+        seen.add(checkpoint)
+        expected = BEFORE if checkpoint == "1" else after
+        judge(storage, expected)
+        with table.writer("heir"):
+            pass
+        judge(storage, expected)
+        assert orphans(storage) == []
+        assert all(entry.state == "completed" for entry in table.history())
+        for name in storage.list(PATH):
+            storage.delete(name)
+        if not failing.failed:
+            assert "1" in seen
+            return
+    pytest.fail("undoing has more steps than the test expects")
