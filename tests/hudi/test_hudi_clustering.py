@@ -26,6 +26,8 @@ from hudi_lake import (
 
 from tradelake.errors import StorageError, TableError
 from tradelake.hudi import HudiTable, Writer, avro
+from tradelake.hudi.layout import TableFolder
+from tradelake.hudi.timeline import Timeline
 from tradelake.storage import LocalStorage, Storage
 
 GROUPS = 6
@@ -283,6 +285,14 @@ def make(storage: LocalStorage, clock: Clock) -> None:
     clock.pass_minutes(6)
 
 
+def unannounced(storage: LocalStorage) -> list[str]:
+    """Files of a dead write that no marker tells of; Spark, maybe the heir, goes by markers."""
+    folder = TableFolder(storage, PATH)
+    dead = {i.time for i in Timeline.load(folder).pending("replacecommit")}
+    files, _ = folder.data_files()
+    return [f.name for f in files if f.instant in dead and f not in folder.marked(f.instant)]
+
+
 def tend(writer: Writer) -> None:
     writer.cluster()
     writer.clean(timedelta(0))
@@ -303,6 +313,7 @@ def test_dying_at_any_step_of_cluster_clean_and_archive_loses_nothing(
             tend(writer)
         reader = HudiTable.open(storage, PATH)
         died_in.add(reader.history()[-1].action)
+        assert unannounced(storage) == []
         assert kept(reader.snapshot().read()) == before
         judge(storage, THIRTEEN)
         clock.pass_minutes(1)

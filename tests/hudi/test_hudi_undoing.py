@@ -29,7 +29,7 @@ BEFORE = applied({}, FIRST)
 STEPS = 40
 
 
-def change(writer: Writer) -> Model:
+def change(writer: Writer, *_: object) -> Model:
     """An update, a move between partitions, an insert and a delete; gives the table's rows."""
     changes = [("trade-000000", "exchange-0", 2), ("trade-000001", "Kraken", 2), ("new", "OKX", 1)]
     with writer.transaction() as transaction:
@@ -41,10 +41,21 @@ def change(writer: Writer) -> Model:
     return after
 
 
-def merge(writer: Writer) -> Model:
+def merge(writer: Writer, *_: object) -> Model:
     """A clustering."""
     assert writer.cluster(metadata={"checkpoint": "2"}) is not None
     return BEFORE
+
+
+def foreign(writer: Writer, table: HudiTable, storage: LocalStorage) -> Model:
+    """A commit of which only the completed file is left, as other writers may leave it."""
+    after = change(writer, table, storage)
+    for state in ("commit.requested", "inflight"):
+        storage.delete(f"{PATH}/.hoodie/{table.newest()}.{state}")
+    return after
+
+
+Act = Callable[[Writer, HudiTable, LocalStorage], Model]
 
 
 def make(storage: LocalStorage, clock: Clock) -> HudiTable:
@@ -58,20 +69,18 @@ def make(storage: LocalStorage, clock: Clock) -> HudiTable:
 
 
 @pytest.mark.parametrize("act", [change, merge])
-def test_the_table_is_again_what_it_was(
-    storage: LocalStorage, clock: Clock, act: Callable[[Writer], Model]
-) -> None:
+def test_the_table_is_again_what_it_was(storage: LocalStorage, clock: Clock, act: Act) -> None:
     table = make(storage, clock)
     before = table.snapshot()
     with table.writer("test", small_group_rows=0) as writer:
-        act(writer)
+        act(writer, table, storage)
         newest = table.newest()
         assert writer.rollback() == newest
         assert table.snapshot() == before
         assert table.metadata("checkpoint") == "1"
         judge(storage, BEFORE)
         assert orphans(storage) == []
-        after = act(writer)
+        after = act(writer, table, storage)
         judge(storage, after)
         assert table.metadata("checkpoint") == "2"
     assert [e.action for e in table.history()][1:2] == ["rollback"]
@@ -94,9 +103,7 @@ def test_a_commit_that_left_nothing_of_its_beginning_can_be_undone(
 ) -> None:
     table = make(storage, clock)
     with table.writer("test") as writer:
-        change(writer)
-        for state in ("commit.requested", "inflight"):
-            storage.delete(f"{PATH}/.hoodie/{table.newest()}.{state}")
+        foreign(writer, table, storage)
         writer.rollback()
     judge(storage, BEFORE)
 
@@ -130,15 +137,15 @@ def test_what_can_not_be_undone_is_refused(storage: LocalStorage, clock: Clock) 
 
 
 @pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("act", [change, merge])
+@pytest.mark.parametrize("act", [change, merge, foreign])
 def test_dying_at_any_step_the_commit_is_there_or_undone(
-    storage: LocalStorage, clock: Clock, act: Callable[[Writer], Model], late: bool
+    storage: LocalStorage, clock: Clock, act: Act, late: bool
 ) -> None:
     seen = set()
     for step in range(1, STEPS):
         table = make(storage, clock)
         with table.writer("test", small_group_rows=0) as writer:
-            after = act(writer)
+            after = act(writer, table, storage)
         clock.pass_minutes(1)
         failing = Failing(storage, None, late=late)
         with dying(), HudiTable.open(failing, PATH, clock).writer("mortal") as writer:
