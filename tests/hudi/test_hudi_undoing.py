@@ -166,3 +166,28 @@ def test_dying_at_any_step_the_commit_is_there_or_undone(
             assert "1" in seen
             return
     pytest.fail("undoing has more steps than the test expects")
+
+
+def test_dying_while_the_only_commit_is_undone_never_brings_its_rows_back(
+    storage: LocalStorage, clock: Clock
+) -> None:
+    for step in range(1, STEPS):
+        table = make(storage, clock)
+        for state in ("commit.requested", "inflight"):
+            storage.delete(f"{PATH}/.hoodie/{table.newest()}.{state}")
+        failing = Failing(storage, None)
+        with dying(), HudiTable.open(failing, PATH, clock).writer("mortal") as writer:
+            failing.step = failing.steps + step
+            writer.rollback()
+        expected = BEFORE if table.newest() else {}
+        clock.pass_minutes(1)
+        fresh = [("fresh", "OKX", 1)]
+        with table.writer("heir") as writer, writer.transaction() as transaction:
+            transaction.upsert(rows(fresh))
+            transaction.commit({})
+        judge(storage, applied(expected, fresh))
+        for name in storage.list(PATH):
+            storage.delete(name)
+        if not failing.failed:
+            return
+    pytest.fail("undoing has more steps than the test expects")
