@@ -257,6 +257,39 @@ def test_a_record_that_was_mended_counts_for_nothing_also_when_its_rule_is_mende
     _assert_verified(home)
 
 
+@pytest.mark.parametrize("newest", ["MODIFY", "REMOVE"])
+@pytest.mark.parametrize("mended_first", [True, False])
+def test_a_retry_closes_what_could_change_nothing_any_more(
+    home: Home, newest: str, mended_first: bool
+) -> None:
+    """It came in one batch with the newer record, or after it."""
+    poison = change("t1", "e1", created_us=NOON_US, price="0")
+    mended = change("t1", "e2", created_us=NOON_US + 1, event=newest)
+    if mended_first:
+        home.fold(mended)
+        home.fold(poison, poison)
+    else:
+        home.fold(poison, mended, poison)
+    assert len(home.quarantine()) == 1
+
+    (batch,) = home.writer.retry()
+
+    assert batch.row.counts == Counts(superseded=2, quarantined=-2)
+    assert home.quarantine() == {}
+    assert set(home.rows()) == ({"t1"} if newest == "MODIFY" else set())
+    assert home.writer.retry() == []
+    _assert_verified(home)
+    assert home.lake.state().totals.balanced
+
+
+def test_a_retry_leaves_what_is_newer_than_all_that_is_known(home: Home) -> None:
+    home.fold(change("t1", "e1", created_us=NOON_US))
+    home.fold(change("t1", "e2", created_us=NOON_US + 1, price="0"), change("t2", "e3", price="0"))
+
+    assert home.writer.retry() == []
+    assert len(home.quarantine()) == 2
+
+
 def test_events_of_closed_entries_lose_their_bytes_and_no_more() -> None:
     def met(raw: bytes, count: int, at: int) -> pa.Table:
         refused = Refused(Reason.BAD_VALUE, "why", "landing/a:1", raw)

@@ -72,17 +72,20 @@ class Committer:
         counts: Counts,
         refused: Sequence[Refused] = (),
         released: Sequence[Entry] = (),
+        outdated: Sequence[Entry] = (),
         objects: tuple[str, ...] = (),
         checkpoint: Checkpoint | None = None,
     ) -> Batch:
         """Folds what was judged last and commits it with the state it leads to.
 
         counts: what the fold doesn't see; its own outcomes and the quarantine's are added.
+        released: entries whose records were judged, and can be used. outdated: see there.
         checkpoint: with the batch's objects; None where it took none.
         """
         before = self._find_known()
         counts += fold.fold(self._connection)
-        mended = self._waiting.mended(besides={entry.id for entry in released})
+        mended = self._waiting.mended(besides={entry.id for entry in (*released, *outdated)})
+        mended = replace(mended, older={**mended.older, **{e.id: e.count for e in outdated}})
         counts += _of_quarantine(refused, released, mended)
         upserts, deletes = fold.upserts(self._connection), fold.deletes(self._connection)
         touched, created_us = self._touched(before), self._created_us()
@@ -118,6 +121,26 @@ class Committer:
             touched,
         )
         return Batch(row, after.freshness)
+
+    def outdated(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Those whose record could change nothing any more: a newer one of its key is known."""
+        keys = pa.array(
+            sorted({key for e in entries if (key := e.identity.transaction_id)}), pa.string()
+        )
+        known: dict[str, str] = {}
+        for rows, key in (
+            (self._processed.lookup(keys, ["change_order"]), "_hoodie_record_key"),
+            (self._tombstones.lookup(keys), "transaction_id"),
+        ):
+            orders = rows.column("change_order").to_pylist()
+            for of, order in zip(rows.column(key).to_pylist(), orders, strict=True):
+                known[of] = max(order, known.get(of, ""))
+        return [
+            entry
+            for entry in entries
+            if (order := entry.identity.change_order)
+            and known.get(entry.identity.transaction_id or "", "") >= order
+        ]
 
     def _find_known(self) -> pa.Table:
         """Makes `known` for the batch's keys; gives their present rows' statistics groups."""

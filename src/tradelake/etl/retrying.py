@@ -66,7 +66,10 @@ class Retries:
         )
 
     def _retry_records(self, waiting: Sequence[Entry]) -> Batch | None:
-        """Received 0, quarantined −n, and the outcomes at the records' own order."""
+        """Received 0, quarantined −n, and the outcomes at the records' own order.
+
+        What still can't be used leaves, too, where a newer record of its key is known by now.
+        """
         intake, entry_of_line = Intake(), []
         for entry in waiting:
             before = intake.line_count
@@ -74,7 +77,10 @@ class Retries:
             entry_of_line += [entry] * (intake.line_count - before)
         rejected = judge_intake(self._connection, self._rules, intake, self._clock())
         released = [entry for rid, entry in enumerate(entry_of_line) if rid not in rejected]
-        if not released:
+        left = {entry.id for entry in waiting} - {entry.id for entry in released}
+        outdated = self._committer.outdated([entry for entry in waiting if entry.id in left])
+        if not released and not outdated:
             return None
         repeats = sum(entry.count - 1 for entry in released)
-        return self._committer.commit(Counts(duplicate=repeats), released=released)
+        counts = Counts(duplicate=repeats)
+        return self._committer.commit(counts, released=released, outdated=outdated)
