@@ -1,7 +1,6 @@
 """What a service tells, as lines of JSON for programs, or as plain lines for a person."""
 
 import json
-import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -22,7 +21,7 @@ class JsonLog:
         """Writes it."""
         fields = report_fields(event.report) if isinstance(event, Folded) else asdict(event)
         head = {"time": iso(self._clock()), "level": event.level, "event": event.name}
-        print(json.dumps(head | fields), file=sys.stderr, flush=True)
+        note(json.dumps(head | fields))
 
 
 def say(event: Event) -> None:
