@@ -115,8 +115,7 @@ def impatient(stream, home, monkeypatch):
 def test_delivery_goes_on_while_the_store_is_locked(impatient, locked, new_delivery, landed):
     with pytest.raises(StoreError, match="locked"):
         impatient.append([b"bad2"])
-    with pytest.raises(StoreError, match="locked"):
-        impatient.trim(1, older_than_us=2**60)
+    assert impatient.trim(1, older_than_us=2**60) == 0  # another time
 
     delivery = new_delivery()
     delivery.deliver(flush=True)

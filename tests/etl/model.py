@@ -395,7 +395,9 @@ class Fold:
         return counts
 
     def retry(self, mended: dict[bytes, Usable]) -> dict[str, int]:
-        """Records of the quarantine that turned out usable, folded at their own order."""
+        """Records of the quarantine that turned out usable, folded at their own order; and those
+        go that still can't be used, and could change nothing any more.
+        """
         counts = dict.fromkeys(("received", *OUTCOMES), 0)
         again = []
         for raw, verdict in mended.items():
@@ -404,6 +406,13 @@ class Fold:
             again += [verdict] * count
         self._close(again, counts)
         self._fold(again, counts)
+        for raw, entry in list(self.quarantine.items()):
+            assert entry.of is not None
+            known = self.newest.get(entry.of.key or "")
+            if known and entry.of.order and known.order >= entry.of.order:
+                counts["superseded"] += entry.count
+                counts["quarantined"] -= entry.count
+                del self.quarantine[raw]
         for name, count in counts.items():
             self.totals[name] += count
         return counts
