@@ -282,6 +282,46 @@ def test_a_retry_closes_what_could_change_nothing_any_more(
     assert home.lake.state().totals.balanced
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_retry_closes_once_what_a_mended_object_has_closed_already(
+    home: Home, count: int
+) -> None:
+    home.fold(*[change("t1", "e1", created_us=NOON_US, price="-1")] * count)
+    [newer] = transform([encode(change("t1", "e2", created_us=NOON_US + 1))])
+    assert newer is not None
+    torn = home.put(foreign_key("torn"), gzip.compress(newer)[:-4], compress=False)
+    home.take([torn])
+
+    home.put(torn.key, newer)
+    [batch] = home.writer.retry()
+
+    assert batch.row.counts == Counts(applied=1, superseded=count, quarantined=-count - 1)
+    assert home.quarantine() == {}
+    assert home.totals()["quarantined"] == 0
+    _assert_verified(home)
+
+
+def test_a_retry_closes_whole_what_a_mended_object_has_met_again(home: Home) -> None:
+    """The object's commit counts the entry once more, and brings what it is older than."""
+    raws = [
+        encode(change("t1", "e1", created_us=NOON_US, price="-1")),
+        encode(change("t1", "e2", created_us=NOON_US + 1)),
+    ]
+    home.fold(*raws)
+    torn = home.put(foreign_key("torn"), b"torn", compress=False)
+    home.take([torn])
+    bad, _ = transform(raws)
+    assert bad is not None
+
+    home.put(torn.key, bad)
+    of_object, of_records = home.writer.retry()
+
+    assert of_object.row.counts == Counts()
+    assert of_records.row.counts == Counts(superseded=2, quarantined=-2)
+    assert home.quarantine() == {}
+    _assert_verified(home)
+
+
 def test_a_retry_leaves_what_is_newer_than_all_that_is_known(home: Home) -> None:
     home.fold(change("t1", "e1", created_us=NOON_US))
     home.fold(change("t1", "e2", created_us=NOON_US + 1, price="0"), change("t2", "e3", price="0"))
@@ -311,6 +351,18 @@ def test_events_of_closed_entries_lose_their_bytes_and_no_more() -> None:
         assert set(open_ids(events).to_pylist()) == {record_id(b"b"), record_id(b"d")}
         assert all(Held(events).was_refused(record_id(raw)) for raw in (b"a", b"b", b"c", b"d"))
     assert open_entries(pa.concat_tables([old, new])) == open_entries(everything)
+
+
+def test_an_entry_closed_once_too_often_hides_none_that_comes_later() -> None:
+    """So it is in a lake whose retry closed an entry twice."""
+    refused = Refused(Reason.BAD_VALUE, "why", "landing/a:1", b"a")
+    met = refused_events([refused], 1, "1")
+    left = closing_events({refused.id: 1}, Closed.RETRIED, 2, "2")
+    twice = pa.concat_tables([met, left, left])
+
+    assert entries(open_entries(twice)) == []
+    [entry] = entries(open_entries(pa.concat_tables([twice, met])))
+    assert (entry.refused, entry.count) == (refused, 1)
 
 
 def test_poison_that_looks_like_a_landed_line_stays_poison(home: Home) -> None:

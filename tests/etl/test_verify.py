@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from etl.harness import NOON_US, Home, change, foreign_key
+from tradelake.etl.quarantine import Closed, closing_events
 from tradelake.etl.verify import Verdict, verify
 
 
@@ -222,6 +223,30 @@ def test_a_record_missing_from_the_quarantine_is_named(lived_in: Home) -> None:
     differences = _verify(lived_in).differences
 
     assert any("not in quarantine" in difference for difference in differences)
+
+
+def test_an_entry_closed_twice_is_named_also_when_its_bytes_came_again(lived_in: Home) -> None:
+    state = lived_in.lake.state()
+    log = lived_in.lake.side_log("quarantine", state)
+    rows = log.read()
+    poison = rows.filter(pc.equal(rows["raw"], b"poison"))
+    closed = closing_events({poison["id"][0].as_py(): 1}, Closed.RETRIED, NOON_US, "later")
+    for events in ([closed, closed], [closed, closed, poison, poison]):
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.concat_tables([rows, *events]), sink)
+        for file in log.files[1:]:
+            lived_in.storage.put(file.key, _no_rows(rows))
+        lived_in.storage.put(log.files[0].key, sink.getvalue().to_pybytes())
+
+        differences = _verify(lived_in).differences
+
+        assert any(difference.startswith("quarantine: ") for difference in differences)
+
+
+def _no_rows(like: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(like.slice(0, 0), sink)
+    return sink.getvalue().to_pybytes()
 
 
 def test_verify_changes_nothing(lived_in: Home, tmp_path: Path) -> None:

@@ -176,14 +176,18 @@ _OF_FIRST = [
 
 
 def open_entries(events: pa.Table) -> pa.Table:
-    """The entries still open (ENTRIES_SCHEMA), as first met, oldest first."""
+    """The entries still open (ENTRIES_SCHEMA), as first met, oldest first.
+
+    What closes an entry that is not open, as no writer should, hides none that comes later.
+    """
     found: dict[str, dict[str, Any]] = {}
     for event in events.to_pylist():
         key, change, seen = event["id"], event["change"], event["seen_at"]
         entry = found.get(key)
         if entry is None:
-            found[key] = {name: event[name] for name in _OF_FIRST}
-            found[key] |= {"count": change, "first_seen": seen, "last_seen": seen}
+            if change > 0:
+                found[key] = {name: event[name] for name in _OF_FIRST}
+                found[key] |= {"count": change, "first_seen": seen, "last_seen": seen}
             continue
         entry["count"] += change
         entry["last_seen"] = max(entry["last_seen"], seen) if change > 0 else entry["last_seen"]

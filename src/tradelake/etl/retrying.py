@@ -36,17 +36,22 @@ class Retries:
     def retry(self, wanted: Iterable[str] | None) -> list[Batch]:
         """See `LakeWriter.retry`."""
         chosen = None if wanted is None else set(wanted)
-        waiting = [
-            entry
-            for entry in entries(self._lake.open_entries(self._committer.state))
-            if chosen is None or entry.id in chosen
-        ]
-        objects = [e for e in waiting if e.refused.reason is Reason.UNREADABLE_FILE]
-        records = [e for e in waiting if e.refused.reason is not Reason.UNREADABLE_FILE]
+        objects, records = self._open(chosen)
         batches = [self._retry_object(entry) for entry in objects]
+        if any(batches):  # their lines may have closed entries of records, or met them again
+            _, records = self._open(chosen)
         if records:
             batches.append(self._retry_records(records))
         return [batch for batch in batches if batch is not None]
+
+    def _open(self, chosen: set[str] | None) -> tuple[list[Entry], list[Entry]]:
+        """The entries open by now: those of objects, which only a retry closes; and the others."""
+        objects, records = [], []
+        for entry in entries(self._lake.open_entries(self._committer.state)):
+            if chosen is None or entry.id in chosen:
+                is_object = entry.refused.reason is Reason.UNREADABLE_FILE
+                (objects if is_object else records).append(entry)
+        return objects, records
 
     def _retry_object(self, entry: Entry) -> Batch | None:
         """An object counted as one record; mended, its lines are received in that one's place."""

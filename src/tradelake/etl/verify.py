@@ -16,6 +16,7 @@ from tradelake.etl.intake import Intake
 from tradelake.etl.judge import judge_intake
 from tradelake.etl.lake import Lake, Moment
 from tradelake.etl.landing import LandingObject, list_objects
+from tradelake.etl.quarantine import open_entries
 from tradelake.etl.rules import Rules
 from tradelake.etl.schema import (
     PROCESSED_SCHEMA,
@@ -62,8 +63,10 @@ def verify(lake: Lake, connection: duckdb.DuckDBPyConnection, rules: Rules) -> V
     there = list_objects(lake.storage)
     taken = find_taken(keys, [landed for landed in there if lake.storage.exists(landed.key)])
     holding = {landed.key for landed in taken.objects}
+    quarantine = lake.side_log(QUARANTINE, state).read()
     differences = [
         *_check_ledger(ledger, state.totals.as_dict()),
+        *_check_quarantine(quarantine, state.totals.quarantined),
         *_check_taken(there, state.checkpoint, holding.union(keys)),
         *(f"{key} was taken and is no longer in the landing zone" for key in taken.missing),
     ]
@@ -73,8 +76,7 @@ def verify(lake: Lake, connection: duckdb.DuckDBPyConnection, rules: Rules) -> V
     ]
     differences += damage
     if not damage:  # a damaged file can't be compared
-        held = Held(lake.side_log(QUARANTINE, state).read())
-        differences += _refold(lake, connection, rules, taken.objects, held)
+        differences += _refold(lake, connection, rules, taken.objects, Held(quarantine))
         differences += _compare(connection, processed, PROCESSED_SPEC, _COMPARED, "refolded")
         differences += _check_statistics(connection, moment)
     files = len(processed.files) + (len(statistics.files) if statistics else 0)
@@ -106,6 +108,13 @@ def _check_ledger(ledger: pa.Table, totals: dict[str, int]) -> Iterator[str]:
         summed = sum(ledger.column(name).to_pylist())
         if summed != total:
             yield f"ledger: the batches' {name} add up to {summed}, the total says {total}"
+
+
+def _check_quarantine(events: pa.Table, quarantined: int) -> Iterator[str]:
+    """Every record counted as quarantined waits in an open entry, and no other one does."""
+    waiting = sum(open_entries(events).column("count").to_pylist())
+    if waiting != quarantined:
+        yield f"quarantine: its open entries hold {waiting} records, the ledger says {quarantined}"
 
 
 def _check_taken(
