@@ -58,6 +58,10 @@ def test_a_home_at_rest_is_well(well: Status) -> None:
             "the pipeline (process 5 on here) lags: the oldest record waits for 61 s → if",
         ),
         (
+            {"service": replace(SERVICE, passes_over="landing objects …: 1, first x: denied")},
+            "landing objects …: 1, first x: denied → mend",
+        ),
+        (
             {"service": replace(SERVICE, waits_for="No space left on device")},
             "the pipeline (process 5 on here) waits since 1970-01-01T00:00:00Z for: No space left "
             "on device → remove what is in the way",

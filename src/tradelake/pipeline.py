@@ -194,8 +194,8 @@ class Pipeline:
         return [
             Chore("table files", _TIDY_SECONDS, self._tidy),
             Chore("clustering", _TIDY_SECONDS, self._writer.cluster),
-            Chore("landing", _MERGE_SECONDS, self._merge),
-            Chore("change log", _TRIM_SECONDS, self._trim),
+            Chore("landing", _MERGE_SECONDS, self._merge, can_wait=True),
+            Chore("change log", _TRIM_SECONDS, self._trim, can_wait=True),
         ]
 
     def _tidy(self) -> str:

@@ -14,20 +14,22 @@ from tradelake.errors import LeaseHeld, StorageError
 _FILE = "service.lock"
 _SIZE = 4096
 """Bytes of the file, whatever it says: writing it anew needs no room on a full disk."""
-_LONGEST = 600
-"""Characters of a text in it, so that the whole stays below its size in any script."""
+_LONGEST = 150
+"""Characters of a text in it: in JSON one may take twelve bytes, and two must fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A service that lives. process: as leases name it; waits_for: empty while all goes on.
+    """A service that lives. process: as leases name it; waits_for: empty while it goes on.
 
-    since_us: when it began to be so, in µs since 1970.
+    since_us: when it began to be so, in µs since 1970. passes_over: what in the landing zone can't
+    be read now, while the rest goes on.
     """
 
     process: str
     since_us: int
     waits_for: str = ""
+    passes_over: str = ""
 
 
 class Post:
@@ -38,9 +40,11 @@ class Post:
 
     def tell(self, presence: Presence) -> None:
         """Says how the service is. Never fails: it is told when much else does."""
-        short = Presence(presence.process, presence.since_us, presence.waits_for[:_LONGEST])
+        said = asdict(presence)
+        for name in ("waits_for", "passes_over"):
+            said[name] = said[name][:_LONGEST]
         with contextlib.suppress(OSError):
-            os.pwrite(self._descriptor, json.dumps(asdict(short)).encode().ljust(_SIZE), 0)
+            os.pwrite(self._descriptor, json.dumps(said).encode().ljust(_SIZE), 0)
 
 
 @contextlib.contextmanager

@@ -84,6 +84,7 @@ class Status:
                 "process": self.service.process,
                 "since": iso(self.service.since_us),
                 "waits_for": self.service.waits_for or None,
+                "passes_over": self.service.passes_over or None,
             },
             "stages": {
                 "store": {"transactions": self.transactions},
@@ -109,9 +110,8 @@ def read_status(home: Home, clock: Clock = system_clock) -> Status:
         state = lake.state()
         snapshot = lake.processed.snapshot()
         rows, instant = snapshot.count(), snapshot.instant
-        kept = map(LakeState.loads, lake.processed.metadata_kept(METADATA_KEY).values())
-        batches = {each.batch: each.freshness for each in kept}  # clustering repeats the last one
-        freshness = merged(list(batches.values())[-FRESHNESS_COMMITS:])
+        kept = list(lake.processed.metadata_kept(METADATA_KEY).values())[-FRESHNESS_COMMITS:]
+        freshness = merged(LakeState.loads(text).freshness for text in kept)
         quarantined = lake.count_open_entries(state)
         lag = not lake.has_statistics or lags(lake.processed, lake.statistics)
     transactions, delivery = _before_landing(home, storage, clock)

@@ -73,6 +73,12 @@ def _findings(now: Status) -> Iterator[Finding]:
             "if this number grows, more comes than it can fold, or it hangs: look at its log",
             serious=True,
         )
+    if service is not None and service.passes_over:
+        yield Finding(
+            service.passes_over,
+            "mend their permissions, or the disk; the rest goes on, and they are tried each minute",
+            serious=True,
+        )
     if service is None and now.pending:
         yield Finding(
             f"{now.pending:,} records wait, and no service follows this home",

@@ -95,7 +95,7 @@ def test_the_display_says_how_it_is(folded: Folded) -> None:
     assert "waits, and tries again in 4 s: room \\x1b[2J" in text()
     display(Resumed(9))
     display(PassedOver(2, "landing/x.gz: Permission denied"))
-    assert "waits for 2 landing objects: landing/x.gz: Permission denied" in text()
+    assert "that can't be read now: 2, first landing/x.gz: Permission denied" in text()
     display(PassedOver(0, ""))
     display(Stopped())
     assert "all is well" in text()

@@ -1,6 +1,7 @@
 """What a service counts, and how it is asked."""
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pipelines import HomeOn, Script, World
-from tradelake.errors import StoreError, UsageError
+from tradelake.errors import StoreError, TradelakeError
 from tradelake.service.events import PassedOver, Resumed, Tidied, Waiting
 from tradelake.service.metrics import Metrics
 from tradelake.service.server import STUCK_SECONDS, health, serve
@@ -103,6 +104,21 @@ def test_the_port_answers_what_it_knows_and_refuses_the_rest() -> None:
         assert ask(port, "/healthz", headers={"Host": "localhost:1"})[0] == 200
 
 
+def test_who_sends_nothing_is_hung_up_on_without_a_word(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradelake.service.server._Handler.timeout", 0.05)
+    with (
+        serve(0, CollectorRegistry(), lambda: (True, {"status": "ok"})) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as idle,
+    ):
+        idle.sendall(b"GET /metr")
+        assert idle.recv(100) == b"", "it was not hung up on"
+        assert ask(port, "/healthz")[0] == 200
+
+    assert capfd.readouterr().err == ""
+
+
 def test_who_waits_is_not_healthy() -> None:
     said = {"status": "waiting", "waits_for": "room"}
     with serve(0, CollectorRegistry(), lambda: (False, said)) as port:
@@ -111,10 +127,10 @@ def test_who_waits_is_not_healthy() -> None:
     assert (code, json.loads(text)) == (503, said)
 
 
-def test_a_taken_port_is_wrong_usage() -> None:
+def test_a_taken_port_is_told() -> None:
     with (
         serve(0, CollectorRegistry(), lambda: (True, {})) as port,
-        pytest.raises(UsageError, match=f"port {port} on 127.0.0.1"),
+        pytest.raises(TradelakeError, match=f"port {port} on 127.0.0.1"),
         serve(port, CollectorRegistry(), lambda: (True, {})),
     ):
         pass

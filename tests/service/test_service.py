@@ -7,13 +7,16 @@ import pytest
 
 from etl.faults import FaultyStorage
 from pipelines import HomeOn, Script, World, landed_line
-from tradelake.errors import LeaseHeld, ObjectUnavailable, UnsupportedTable
+from tradelake.errors import LeaseHeld, ObjectUnavailable, StorageError, UnsupportedTable
+from tradelake.etl.merging import Merging
 from tradelake.etl.schema import PROCESSED, table_path
+from tradelake.etl.writer import LakeWriter
 from tradelake.presence import Presence, hold, present
 from tradelake.service.events import (
     Event,
     Folded,
     PassedOver,
+    PutOff,
     Resumed,
     Started,
     Stopped,
@@ -156,6 +159,55 @@ def test_it_tries_again_ever_more_slowly_and_tells_the_same_only_once(
     assert set(pauses[5:]) == {LONGEST_PAUSE}
 
 
+def test_a_chore_that_can_wait_is_put_off_and_folding_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def merge(_: object, __: object) -> None:
+        raise ObjectUnavailable("landing/old: Permission denied")
+
+    monkeypatch.setattr(Merging, "step", merge)
+    script = Script(world.clock)
+    for moment in range(1, 200, 20):
+        script.at(moment, world.write)
+
+    told = serve(world, script.stop_at(200))
+
+    assert of(PutOff, told) == [PutOff("landing", "landing/old: Permission denied")]
+    assert applied(told) == 10
+    assert of(Waiting, told) == []
+    world.write()
+    assert len(world.drain()) == 1, "nor does it fail a run that ends by itself"
+
+
+def test_what_fails_again_and_again_is_tried_ever_more_slowly_though_turns_go_well(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tidy(*_: object) -> None:
+        raise StorageError("can't write lake/1")
+
+    monkeypatch.setattr(LakeWriter, "tidy", tidy)
+
+    told = serve(world, Script(world.clock).stop_at(600))
+
+    assert len(of(Waiting, told)) < 40
+
+
+def test_a_reason_that_differs_in_its_numbers_only_is_told_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = iter(range(1, 1000))
+
+    def fold(*_: object) -> None:
+        raise StorageError(f"can't write {next(tries)}.commit.requested")
+
+    monkeypatch.setattr(LakeWriter, "take", fold)
+    world.write()
+
+    told = serve(world, Script(world.clock).stop_at(200))
+
+    assert len(of(Waiting, told)) == 1
+
+
 def test_asked_to_stop_while_it_waits_it_stops(world: World, disk: Disk) -> None:
     disk.fill()
     world.write()
@@ -268,13 +320,15 @@ def test_a_landing_object_that_cant_be_read_is_told_once_and_taken_when_it_can(
     assert applied(told) == 2
     assert of(Waiting, told) == []
     assert seen[0] is not None
-    assert key in seen[0].waits_for
+    assert seen[0].waits_for == ""
+    assert "can't be read now: 1, first landing/" in seen[0].passes_over
 
 
-def test_a_presence_is_told_whatever_its_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize("letter", ["a", "Ж", "\N{FIRE}", "\n", '"'])
+def test_a_presence_is_told_whatever_its_text(tmp_path: Path, letter: str) -> None:
     with hold(tmp_path, Presence("p", 1)) as post:
-        post.tell(Presence("p", 2, "Ж" * 10_000))
+        post.tell(Presence("p", 2, letter * 10_000, letter * 10_000))
         seen = present(tmp_path)
 
     assert seen is not None
-    assert seen.waits_for == "Ж" * 600
+    assert seen.waits_for == seen.passes_over == letter * 150

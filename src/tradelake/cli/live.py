@@ -12,7 +12,16 @@ from rich.text import Text
 from tradelake.cli.output import plain
 from tradelake.etl.freshness import merged, quantile_seconds
 from tradelake.etl.ledger import Counts
-from tradelake.service.events import Event, Folded, PassedOver, Resumed, Started, Tidied, Waiting
+from tradelake.service.events import (
+    Event,
+    Folded,
+    PassedOver,
+    PutOff,
+    Resumed,
+    Started,
+    Tidied,
+    Waiting,
+)
 
 _RECENT = 10
 """Batches over which rate and freshness are shown: some ten seconds, steady and still live."""
@@ -67,7 +76,7 @@ class Display:
                 self._tidied = str(event)
             case _:
                 pass
-        if isinstance(event, Waiting | Resumed | PassedOver):
+        if isinstance(event, Waiting | Resumed | PassedOver | PutOff):
             self._console.print(Text(plain(f"{time.strftime('%H:%M:%S')}  {event}")))
 
     def render(self) -> Table:

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from tradelake.cli.output import plain
 from tradelake.cli.progress import note
 from tradelake.clock import Clock, iso, system_clock
 from tradelake.etl.freshness import quantile_seconds
@@ -26,7 +27,7 @@ class JsonLog:
 
 def say(event: Event) -> None:
     """Writes an event to stderr as a person reads it."""
-    note(f"{event}")
+    note(plain(f"{event}"))
 
 
 def report_fields(report: Report) -> dict[str, Any]:

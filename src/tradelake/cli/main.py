@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if patient:
         signal.signal(signal.SIGINT, _leave)
     streams.settle()
-    sys.exit(code)
+    # Without the interpreter's own ending: threads of Arrow that still let go of their buffers
+    # would abort the process in it, after all is done and said.
+    os._exit(code)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

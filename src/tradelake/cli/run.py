@@ -186,18 +186,37 @@ def systemd_unit(
 ) -> None:
     """Print a systemd unit that starts `tradelake run` at boot and keeps it running.
 
+    The home must be there, and belong to who runs it. TRADELAKE_* variables in force go with it.
+
     \b
     tradelake --home /srv/tradelake systemd-unit --user tradelake > tradelake.service
     sudo cp tradelake.service /etc/systemd/system/
     """
     import getpass
     import os
+    import pwd
 
+    from tradelake.home import Home
     from tradelake.service.systemd import unit
+    from tradelake.settings import ENV_PREFIX, HOME_VARIABLE
 
     settings = shell_of(context).settings(metrics_port=metrics_port)
-    command = [sys.executable, "-m", "tradelake", "--home", str(settings.home), "run"]
+    home = Home(settings.home).require().path
+    if home == home.parent:
+        raise UsageError(f"{home} is no home for a service: it may write all of its home")
+    user = user or os.environ.get("SUDO_USER") or getpass.getuser()
+    try:
+        owner = pwd.getpwnam(user).pw_uid
+    except KeyError:
+        raise UsageError(f"there is no user {user!r} on this machine") from None
+    if home.stat().st_uid != owner:
+        note(f"tradelake: warning: {home} is not owned by {user}, who must be able to write it")
+    command = [sys.executable, "-m", "tradelake", "--home", str(home), "run"]
     if metrics_port is not None:
         command += ["--metrics-port", str(metrics_port)]
-    user = user or os.environ.get("SUDO_USER") or getpass.getuser()
-    print(unit(settings.home, user, command), end="")
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(ENV_PREFIX) and name != HOME_VARIABLE
+    }
+    print(unit(home, user, command, environment), end="")

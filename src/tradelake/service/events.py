@@ -68,10 +68,27 @@ class Tidied:
 
 
 @dataclass(frozen=True, slots=True)
+class PutOff:
+    """A chore of housekeeping can't be done now, and is tried again at its next time.
+
+    waits_for: what failed. Told again only when that changes, or after the chore was done.
+    """
+
+    name: ClassVar = "put_off"
+    level: ClassVar = "warning"
+
+    chore: str
+    waits_for: str
+
+    def __str__(self) -> str:
+        return f"{self.chore} is put off: {self.waits_for}"
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """Something outside is in the way. It is tried again in so many seconds, until it passes.
 
-    waits_for: what failed, and where. Told again only when that changes.
+    waits_for: what failed, and where. Told once, until that changes or it goes on.
     """
 
     name: ClassVar = "waiting"
@@ -114,7 +131,7 @@ class PassedOver:
     def __str__(self) -> str:
         if not self.objects:
             return "every landing object can be read again"
-        return f"waits for {self.objects:,} landing objects: {self.waits_for}"
+        return f"landing objects that can't be read now: {self.objects:,}, first {self.waits_for}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +145,7 @@ class Stopped:
         return "stopped"
 
 
-Event = Started | Serving | Folded | Tidied | Waiting | Resumed | PassedOver | Stopped
+Event = Started | Serving | Folded | Tidied | PutOff | Waiting | Resumed | PassedOver | Stopped
 """Whatever a service tells."""
 
 Observer = Callable[[Event], None]

@@ -11,7 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from tradelake.clock import Clock, iso, system_clock
-from tradelake.errors import UsageError
+from tradelake.errors import TradelakeError
 from tradelake.service.service import Service
 
 HOST = "127.0.0.1"
@@ -42,7 +42,7 @@ def serve(
     """Answers on 127.0.0.1 for the length of the context; gives the port (0 asks for a free one).
 
     Raises:
-        UsageError: the port is taken, or not for us.
+        TradelakeError: the port is taken, or not for us.
     """
     metrics: Callable[..., Iterable[bytes]] = make_wsgi_app(registry)
 
@@ -51,7 +51,7 @@ def serve(
         # A page from elsewhere may have had its name resolved to this machine.
         if (host.rpartition(":")[0] or host) not in _NAMES and host not in _NAMES:
             return _text(start, "400 Bad Request", "the host is 127.0.0.1\n")
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        if environ["REQUEST_METHOD"] != "GET":
             return _text(start, "405 Method Not Allowed", "GET only\n")
         if environ["PATH_INFO"] == "/metrics":
             return metrics(environ, start)
@@ -64,7 +64,7 @@ def serve(
     try:
         server = make_server(HOST, port, answer, _Server, _Handler)
     except OSError as error:
-        raise UsageError(
+        raise TradelakeError(
             f"port {port} on {HOST} can't be had for metrics: {error.strerror or error}"
         ) from None
     with server:
@@ -85,6 +85,10 @@ def _text(
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *_: object) -> None:
+        """Says nothing: who hangs up, or sends nothing, is no trouble of ours."""
 
 
 class _Handler(WSGIRequestHandler):

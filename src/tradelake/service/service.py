@@ -1,5 +1,6 @@
 """The service: a pipeline that is begun again whenever something passing stopped it."""
 
+import re
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from tradelake.service.events import (
     Folded,
     Observer,
     PassedOver,
+    PutOff,
     Resumed,
     Started,
     Stopped,
@@ -31,6 +33,10 @@ FIRST_PAUSE = 1.0
 
 LONGEST_PAUSE = 30.0
 """Half a minute after the disk has room again, the lake moves again; and no log is flooded."""
+
+CALM_SECONDS = 300.0
+"""After so long without an error the first pause is short again. What fails every minute is no
+passing trouble, and beginning anew costs more the larger the table."""
 
 PASSING = (
     StorageError,
@@ -64,6 +70,8 @@ class Service:
         self._clock = clock
         self._process = holder(clock)
         self._began = False
+        self._failed_us: int | None = None
+        self._put_off: dict[str, str] = {}
         self._waits: str | None = None
         self._passed_over = PassedOver(0, "")
         self._since_us = clock()
@@ -97,11 +105,12 @@ class Service:
                 except (LeaseHeld, *PASSING) as error:
                     if isinstance(error, LeaseHeld) and not self._began:
                         raise
-                    if self._waits is None:
+                    if self._was_calm():
                         pause = FIRST_PAUSE
                     self._wait_for(error, pause)
                     stop.wait(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
+                rescan = rescan and not self._began  # once is enough
             self._tell(Stopped())
 
     def _follow(self, stop: threading.Event, every: float | None, rescan: bool) -> None:
@@ -118,11 +127,23 @@ class Service:
                 turned=lambda: self._turned(pipeline.unreadable),
             )
 
+    def _was_calm(self) -> bool:
+        """Whether the last error is long past."""
+        now, last = self._clock(), self._failed_us
+        self._failed_us = now
+        return last is None or not 0 <= now - last < CALM_SECONDS * 1_000_000
+
     def _folded(self, report: Report) -> None:
+        self._turned_us = self._clock()  # within a backlog, turns are far between
         self._tell(Folded(report))
 
     def _tidied(self, done: Done) -> None:
-        self._tell(Tidied(done.chore, done.did, done.seconds))
+        if not done.failed:
+            self._put_off.pop(done.chore, None)
+            self._tell(Tidied(done.chore, done.did, done.seconds))
+        elif self._put_off.get(done.chore) != done.failed:
+            self._put_off[done.chore] = done.failed
+            self._tell(PutOff(done.chore, done.failed))
 
     def _turned(self, unreadable: Sequence[NotTaken]) -> None:
         """A whole turn went well, so what was in the way has passed."""
@@ -139,22 +160,29 @@ class Service:
 
     def _wait_for(self, error: Exception, pause: float) -> None:
         waiting = Waiting(_sentence(error), pause)
+        # An instant, or how much memory there was, makes no other reason.
+        if self._waits is None or _without_numbers(self._waits) != _without_numbers(
+            waiting.waits_for
+        ):
+            self._tell(waiting)
         if self._waits != waiting.waits_for:
             self._change(waiting.waits_for, self._passed_over)
-            self._tell(waiting)
 
     def _change(self, waits: str | None, passed_over: PassedOver) -> None:
         """Remembers what is waited for, and since when, and lets `status` see it."""
         if waits is None or self._waits is None:
             self._since_us = self._clock()
         self._waits, self._passed_over = waits, passed_over
-        objects = f"{passed_over.objects:,} landing objects: {passed_over.waits_for}"
-        told = waits or (objects if passed_over.objects else "")
-        self._post.tell(Presence(self._process, self._since_us, told))
+        passes_over = str(passed_over) if passed_over.objects else ""
+        self._post.tell(Presence(self._process, self._since_us, waits or "", passes_over))
 
     def _tell(self, event: Event) -> None:
         for observer in self._observers:
             observer(event)
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"[0-9][0-9.]*", "#", text)
 
 
 def _sentence(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from string import Template
@@ -24,6 +25,7 @@ RequiresMountsFor=$home
 [Service]
 Type=notify
 User=$user
+${environment}\
 ExecStart=$command
 # It goes on by itself through a full disk and the like. What ends it needs a person, or a
 # memory or machine that failed: it is begun again, but for wrong usage (exit code 2).
@@ -36,7 +38,7 @@ NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=read-only
 ReadWritePaths=$home
-PrivateTmp=yes
+${private_tmp}\
 PrivateDevices=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
@@ -50,29 +52,39 @@ WantedBy=multi-user.target
 """)
 
 
-def unit(home: Path, user: str, command: list[str]) -> str:
+_FOR_PASSING_THINGS = ("/tmp", "/var/tmp")
+
+
+def unit(home: Path, user: str, command: list[str], environment: Mapping[str, str]) -> str:
     """The text of a unit that follows a home.
 
+    environment: variables of the settings in force.
+
     Raises:
-        UsageError: a path holds what a unit can't.
+        UsageError: a path, name or value holds what a unit can't.
     """
-    words = [str(home), user, *command]
-    for word in words:
+    assignments = [f"{name}={value}" for name, value in environment.items()]
+    for word in (str(home), user, *command, *assignments):
         if not word.isprintable():
             raise UsageError(f"{word!r} can't stand in a systemd unit")
+    is_hidden = any(home.is_relative_to(folder) for folder in _FOR_PASSING_THINGS)
     return _UNIT.substitute(
-        home=_path(home), user=user, command=" ".join(_quoted(word) for word in command)
+        home=_within_quotes(str(home)),
+        user=user,
+        command=" ".join(_quoted(word) for word in command),
+        environment="".join(f"Environment={_within_quotes(each)}\n" for each in assignments),
+        private_tmp="" if is_hidden else "PrivateTmp=yes\n",
     )
 
 
-def _path(path: Path) -> str:
-    text = str(path).replace("\\", "\\\\").replace("%", "%%")
-    return "".join(f"\\x{ord(letter):02x}" if letter in " '\";" else letter for letter in text)
-
-
 def _quoted(word: str) -> str:
-    text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{text}"' if not text or set(text) & set(" ;'\"") else text
+    """As a word of a command line, in which `$` begins a variable."""
+    return _within_quotes(word.replace("$", "$$"))
+
+
+def _within_quotes(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
 
 
 _FIRST = {"started": "READY=1\n", "waiting": "READY=1\n", "stopped": "STOPPING=1\n"}
@@ -97,4 +109,6 @@ class Notifier:
         if address.startswith("@"):  # an abstract socket
             address = "\0" + address[1:]
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
-            to.sendto(f"{first}STATUS={event}".encode(), address)
+            # A line is an order to the manager: what an event names must not become one.
+            status = " ".join(f"{event}".split())
+            to.sendto(f"{first}STATUS={status}".encode(errors="replace"), address)
