@@ -47,6 +47,12 @@ def test_lines_end_at_line_feeds_alone_and_blank_ones_are_left_out(
         ("landing-errors/trades/processing-failed/2025/11/22/12/a.gz", "2025/11/22/12"),
         ("landing-errors/trades/2025/11/22/12/a.gz", None),
         ("lake/crypto/2025/11/22/12/a.gz", None),
+        ("landing/trades/2025/11/22/12/line\nfeed.gz", None),
+        ("landing/trades/2025/11/22/12/\x1b[2Jescape.gz", None),
+        ("landing/trades/2025/11/22/12/\x9bcsi.gz", None),
+        ("landing/tra\rdes/2025/11/22/12/a.gz", None),
+        ("landing-errors/trades/processing-failed/2025/11/22/12/a\x7f", None),
+        ("landing/trades/2025/11/22/12/é\xa0ü.gz", "2025/11/22/12"),
     ],
 )
 def test_an_object_has_its_place_by_stream_and_hour(key: str, hour: str | None) -> None:

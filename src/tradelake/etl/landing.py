@@ -31,7 +31,7 @@ _PADDING = re.compile(rb"\0*")
 """Tapes and some writers pad with zeros."""
 
 _HOUR = r"(?P<hour>[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2})"
-_NAME = r"(?![._])[^/]+"
+_NAME = r"(?![._])[^/\x00-\x1f\x7f-\x9f]+"
 _KEY = re.compile(
     rf"(?:{LANDING}/{_NAME}/{_HOUR}/{_NAME}\.gz"
     rf"|{ERRORS}/{_NAME}/processing-failed/{_HOUR.replace('hour', 'error_hour')}/{_NAME})"
@@ -85,7 +85,8 @@ def own_range(landed: LandingObject) -> tuple[str, Range] | None:
 def landing_object(key: str) -> LandingObject | None:
     """The object of a key, or None where the key has no place in the landing zone's layout.
 
-    That is so, too, for a name that is not UTF-8: no ledger could tell of it.
+    That is so, too, for a name that is not UTF-8, of which no ledger could tell, and for one with
+    control characters, which would end a line, or steer the terminal, wherever it is told.
     """
     match = _KEY.fullmatch(key) if _is_text(key) else None
     return LandingObject(match["hour"] or match["error_hour"], key) if match else None
@@ -119,7 +120,7 @@ def list_hours(storage: Storage, since: str, before: str) -> set[tuple[str, str]
     return {
         (stream, hour)
         for root in _BETWEEN
-        for stream in listing.children(root)
+        for stream in listing.streams(root)
         for folder in listing.hour_folders(f"{root}/{stream}{_BETWEEN[root]}")
         if (hour := folder[-HOUR_DIGITS:]) < before
     }
@@ -136,7 +137,7 @@ def list_objects(
     found: list[LandingObject] = []
     listing = _Listing(storage, since_hour, not_taken)
     for root in _BETWEEN:
-        for stream in listing.children(root):
+        for stream in listing.streams(root):
             for folder in listing.hour_folders(f"{root}/{stream}{_BETWEEN[root]}"):
                 keys = (f"{folder}/{name}" for name in listing.children(folder))
                 objects = [landed for key in keys if (landed := landing_object(key))]
@@ -159,6 +160,10 @@ class _Listing:
                 raise
             self.not_taken.append(NotTaken(folder, str(error)))
             return []
+
+    def streams(self, root: str) -> list[str]:
+        """Those whose names are not hidden."""
+        return [name for name in self.children(root) if re.fullmatch(_NAME, name)]
 
     def hour_folders(self, folder: str, path: str = "", depth: int = 0) -> Iterator[str]:
         """Walks year, month, day, hour; leaves out what is older without looking into it."""
