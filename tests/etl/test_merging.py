@@ -1,10 +1,11 @@
 """Merging small landing objects: fewer objects, the same lines, and each record taken once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from etl.faults import FaultyStorage, Killed
@@ -16,6 +17,7 @@ from tradelake.errors import StorageError
 from tradelake.etl.hourfolder import KEPT_SECONDS, MergeLimits
 from tradelake.etl.landing import list_objects, read_object
 from tradelake.etl.merging import Merging
+from tradelake.etl.sidefiles import SideLog
 from tradelake.storage import LocalStorage
 
 HOUR = 3600
@@ -310,6 +312,63 @@ def test_folders_that_are_done_are_not_looked_into_again(home: Home, faulty: Fau
     assert merging.step(home.writer.state) is None
 
     assert faulty.reads == []
+
+
+def test_a_process_that_makes_one_step_merges_the_newest_closed_hour(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradelake.etl.merging.FOLDERS_LOOKED_INTO", 3)
+    for _ in range(5):
+        take(home, land(home, 1))
+        home.clock.advance(HOUR)
+    take(home, land(home, 1, 1))
+    home.clock.advance(2 * HOUR)
+
+    assert Merging(home.lake, home.clock).step(home.writer.state)
+
+    assert (6, 7) in ranges(home)
+
+
+def test_hours_are_merged_on_when_the_clock_jumped_forward_and_back(home: Home) -> None:
+    merging = Merging(home.lake, home.clock)
+    home.clock.advance(1000 * HOUR)
+    merging.step(home.writer.state)
+    home.clock.advance(-1000 * HOUR)
+    merging.step(home.writer.state)
+    take(home, land(home, 1, 1))
+    home.clock.advance(2 * HOUR)
+
+    assert merging.step(home.writer.state)
+
+
+def test_an_hour_that_was_looked_into_too_early_is_looked_into_again(home: Home) -> None:
+    take(home, land(home, 1))
+    merging = Merging(home.lake, home.clock)
+    home.clock.advance(1000 * HOUR)
+    assert merging.step(home.writer.state) is None
+    home.clock.advance(-1000 * HOUR)
+    take(home, land(home, 1))
+    home.clock.advance(2 * HOUR)
+
+    assert merging.step(home.writer.state)
+
+
+def test_looking_for_unreadable_objects_reads_no_bytes_of_the_quarantine(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(home, land(home, 2, 2, bad=(1,)))
+    home.clock.advance(2 * HOUR)
+    asked: list[object] = []
+    read = SideLog.read
+
+    def noting(log: SideLog, columns: Sequence[str] | None = None) -> pa.Table:
+        asked.append(columns)
+        return read(log, columns)
+
+    monkeypatch.setattr(SideLog, "read", noting)
+    assert Merging(home.lake, home.clock).step(home.writer.state)
+
+    assert asked == [["reason", "origin"]]
 
 
 # Killed

@@ -50,7 +50,8 @@ class Merging:
         """Merges one stretch, or deletes the parts of one; None where nothing is to be done now.
 
         state: after the newest commit. Each hour folder is looked into once, and again as long as
-        there is something left to do in it.
+        there is something left to do in it; the newest first, since a process that makes a single
+        step gets no further.
 
         Raises:
             StorageError: an object can't be written or deleted; a later step tries again.
@@ -67,9 +68,11 @@ class Merging:
 
     def _find_folders(self) -> None:
         closed = to_datetime(self._clock() - GRACE_SECONDS * _SECOND_US).strftime("%Y/%m/%d/%H")
-        new = list_hours(self._lake.storage, self._looked_until, closed)
-        self._queue.extend(sorted(new | self._unfinished, key=lambda each: each[::-1]))
-        self._looked_until = max(self._looked_until, closed)
+        since = self._looked_until if self._looked_until <= closed else ""  # the clock went back
+        new = list_hours(self._lake.storage, since, closed)
+        newest_first = sorted(new | self._unfinished, key=lambda each: each[::-1], reverse=True)
+        self._queue.extend(newest_first)
+        self._looked_until = closed
 
     def _work(self, stream: str, hour: str, state: LakeState) -> Iterator[Merged]:
         self._unfinished.add((stream, hour))  # also where it ends in an error
@@ -92,7 +95,7 @@ class Merging:
         """Objects that are or were in quarantine as a whole: that is where a retry reads them."""
         files = state.files[QUARANTINE]
         if files != self._unreadable[0]:
-            events = self._lake.side_log(QUARANTINE, state).read().select(["reason", "origin"])
+            events = self._lake.side_log(QUARANTINE, state).read(["reason", "origin"])
             found = (e["origin"] for e in events.to_pylist() if e["reason"] == _UNREADABLE)
             self._unreadable = files, frozenset(found)
         return self._unreadable[1]
