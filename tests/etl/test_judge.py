@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from etl import model
 from etl.harness import change, encode, transform
+from tradelake.etl import judge as judging
 from tradelake.etl.judge import judge
 from tradelake.etl.rules import load_rules
 
@@ -101,6 +102,33 @@ def test_what_two_records_share_is_no_trouble(connection: duckdb.DuckDBPyConnect
     """Unusual texts are read once, however many records have them."""
     odd = {"timestamp": "2025-11-22T10:00:00+01:00", "price": "1e3", "quantity": "1e3"}
     assert_judged_as_the_model_does(connection, [line(**odd), line(**odd), line(**odd)])
+
+
+@pytest.mark.parametrize("slice_bytes", [1, 1_500, 1 << 20])
+def test_long_lines_are_judged_as_short_ones_are(
+    connection: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, slice_bytes: int
+) -> None:
+    monkeypatch.setattr(judging, "SHORT_LINE", 700)
+    monkeypatch.setattr(judging, "SLICE_BYTES", slice_bytes)
+    odd = [line(price=text, attributes="x" * n) for n in (0, 700) for text in ("1e3", "-1", "1")]
+    assert_judged_as_the_model_does(connection, [*odd, b"x" * 701, *reversed(odd), b"y", *odd])
+
+
+@pytest.mark.parametrize("price", ["1e2", "-1"])
+def test_a_batch_of_long_lines_needs_no_more_memory_than_there_is_by_default(
+    connection: duckdb.DuckDBPyConnection, price: str
+) -> None:
+    """1,500 of 40 KB: well within a batch, and taken apart at once they need more than 1 GB."""
+    long = line(price=price, attributes="x" * 40_000).decode()
+    lines = pa.table({"rid": pa.array(range(1_500)), "line": pa.array([long] * 1_500)})
+    connection.register("lines", lines)
+    judge(connection, load_rules(), 0)
+    connection.unregister("lines")
+
+    [(judged,)] = connection.sql(
+        "SELECT (SELECT count(*) FROM records) + (SELECT count(*) FROM rejected)"
+    ).fetchall()
+    assert judged == 1_500
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def judge(connection: duckdb.DuckDBPyConnection, rules: Rules, ingested_us: int)
 
 def _judge_others(connection: duckdb.DuckDBPyConnection, rules: Rules, ingested_us: int) -> None:
     """Judges the lines in `others` and adds them to `records` and `rejected`."""
-    connection.execute(_PARSED)
+    _parse(connection)
     _read_unusual(connection, Kind.AMOUNT, DECIMAL, PLAIN_AMOUNT, parse_amount)
     _read_unusual(connection, Kind.TIMESTAMP, "TIMESTAMP", PLAIN_TIMESTAMP, _naive_timestamp)
     connection.execute(_JUDGED)
@@ -93,6 +93,29 @@ def _judge_others(connection: duckdb.DuckDBPyConnection, rules: Rules, ingested_
     connection.execute(_REJECTED)
     for table in ("parsed", "judged", "trades", "ruled", *map(_unusual_table, _UNUSUAL_KINDS)):
         connection.execute(f"DROP TABLE {table}")
+
+
+SHORT_LINE = 8 << 10
+"""Bytes. DuckDB's JSON functions hold the documents of 2,048 lines on each thread, at some ten
+times their text: 57 MB of lines of 40 KB were too much for 1 GB. Lines up to this size are parsed
+together, in half of that, and on all threads; so nothing changes for a batch of ordinary size."""
+SLICE_BYTES = 16 << 20
+"""Bytes of longer lines parsed at a time: what 2,048 of the others have at most."""
+
+
+def _parse(connection: duckdb.DuckDBPyConnection) -> None:
+    """Makes `parsed` of the lines in `others`: the short ones, then the long ones in slices."""
+    short = _parsed(f"strlen(line) <= {SHORT_LINE}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE parsed AS {short}")
+    slices = connection.execute(
+        f"""SELECT min(rid), max(rid) FROM (
+          SELECT rid, sum(bytes) OVER (ORDER BY rid) // {SLICE_BYTES} AS slice
+          FROM (SELECT rid, strlen(line) AS bytes FROM others) WHERE bytes > {SHORT_LINE}
+        ) GROUP BY slice"""
+    ).fetchall()
+    for first, last in slices:
+        long = _parsed(f"rid BETWEEN {first} AND {last} AND strlen(line) > {SHORT_LINE}")
+        connection.execute(f"INSERT INTO parsed {long}")
 
 
 _UNUSUAL_KINDS = (Kind.AMOUNT, Kind.TIMESTAMP)
@@ -152,8 +175,11 @@ def _type(field: Field | str) -> str:
     return f"{field if isinstance(field, str) else field.name}_type"
 
 
-_PARSED = f"""CREATE OR REPLACE TEMP TABLE parsed AS
-WITH checked AS (SELECT rid, line, json_valid(line) AS valid FROM others),
+def _parsed(which: str) -> str:
+    """Takes those lines of `others` apart of which the condition holds."""
+    return f"""WITH checked AS (
+  SELECT rid, line, json_valid(line) AS valid FROM others WHERE {which}
+),
 taken AS (
   SELECT rid, valid,
     CASE WHEN valid THEN json_type(line) END AS line_type,
