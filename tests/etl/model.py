@@ -410,7 +410,8 @@ class Fold:
             assert entry.of is not None
             known = self.newest.get(entry.of.key or "")
             if known and entry.of.order and known.order >= entry.of.order:
-                counts["superseded"] += entry.count
+                is_copy = known.event_id == entry.of.event_id
+                counts["duplicate" if is_copy else "superseded"] += entry.count
                 counts["quarantined"] -= entry.count
                 del self.quarantine[raw]
         for name, count in counts.items():

@@ -282,6 +282,24 @@ def test_a_retry_closes_what_could_change_nothing_any_more(
     assert home.lake.state().totals.balanced
 
 
+@pytest.mark.parametrize("event", ["MODIFY", "REMOVE"])
+@pytest.mark.parametrize("created_us", [NOON_US, NOON_US + 1])
+def test_a_retry_counts_the_bad_copy_of_the_newest_record_known_as_its_duplicate(
+    home: Home, event: str, created_us: int
+) -> None:
+    home.fold(change("t1", "e1", created_us=NOON_US + 1, event=event))
+    home.fold(
+        change("t1", "e1", created_us=created_us, price="0"),
+        change("t1", "e0", created_us=created_us, price="0"),
+    )
+
+    [batch] = home.writer.retry()
+
+    assert batch.row.counts == Counts(duplicate=1, superseded=1, quarantined=-2)
+    assert home.quarantine() == {}
+    _assert_verified(home)
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_retry_closes_once_what_a_mended_object_has_closed_already(
     home: Home, count: int

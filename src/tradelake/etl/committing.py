@@ -7,6 +7,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from tradelake.change import ORDER_EVENT_ID_AT
 from tradelake.clock import Clock
 from tradelake.etl import fold, statistics
 from tradelake.etl.checkpoint import Checkpoint
@@ -19,7 +20,7 @@ from tradelake.etl.schema import LEDGER, QUARANTINE, STATISTICS_KEY, TOMBSTONES
 from tradelake.etl.sidefiles import SideLog
 from tradelake.etl.state import METADATA_KEY, LakeState
 from tradelake.etl.tombstones import Tombstones
-from tradelake.etl.waiting import Mended, Waiting
+from tradelake.etl.waiting import NONE_MENDED, Mended, Waiting
 from tradelake.hudi import Writer
 
 RECENT_ROWS = 16
@@ -72,7 +73,7 @@ class Committer:
         counts: Counts,
         refused: Sequence[Refused] = (),
         released: Sequence[Entry] = (),
-        outdated: Sequence[Entry] = (),
+        outdated: Mended = NONE_MENDED,
         objects: tuple[str, ...] = (),
         checkpoint: Checkpoint | None = None,
     ) -> Batch:
@@ -84,8 +85,7 @@ class Committer:
         """
         before = self._find_known()
         counts += fold.fold(self._connection)
-        mended = self._waiting.mended(besides={entry.id for entry in (*released, *outdated)})
-        mended = replace(mended, older={**mended.older, **{e.id: e.count for e in outdated}})
+        mended = outdated | self._waiting.mended(besides={entry.id for entry in released})
         counts += _of_quarantine(refused, released, mended)
         upserts, deletes = fold.upserts(self._connection), fold.deletes(self._connection)
         touched, created_us = self._touched(before), self._created_us()
@@ -122,8 +122,10 @@ class Committer:
         )
         return Batch(row, after.freshness)
 
-    def outdated(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Those whose record could change nothing any more: a newer one of its key is known."""
+    def outdated(self, entries: Sequence[Entry]) -> Mended:
+        """Those whose record could change nothing any more: it is the newest one known of its key,
+        or older.
+        """
         keys = pa.array(
             sorted({key for e in entries if (key := e.identity.transaction_id)}), pa.string()
         )
@@ -135,12 +137,15 @@ class Committer:
             orders = rows.column("change_order").to_pylist()
             for of, order in zip(rows.column(key).to_pylist(), orders, strict=True):
                 known[of] = max(order, known.get(of, ""))
-        return [
-            entry
-            for entry in entries
-            if (order := entry.identity.change_order)
-            and known.get(entry.identity.transaction_id or "", "") >= order
-        ]
+        copies: dict[str, int] = {}
+        older: dict[str, int] = {}
+        for entry in entries:
+            identity = entry.identity
+            newest = known.get(identity.transaction_id or "", "")
+            if identity.change_order and newest >= identity.change_order:
+                is_copy = newest[ORDER_EVENT_ID_AT:] == identity.event_id
+                (copies if is_copy else older)[entry.id] = entry.count
+        return Mended(copies, older)
 
     def _find_known(self) -> pa.Table:
         """Makes `known` for the batch's keys; gives their present rows' statistics groups."""

@@ -46,7 +46,8 @@ class Retries:
 
     def _open(self, chosen: set[str] | None) -> tuple[list[Entry], list[Entry]]:
         """The entries open by now: those of objects, which only a retry closes; and the others."""
-        objects, records = [], []
+        objects: list[Entry] = []
+        records: list[Entry] = []
         for entry in entries(self._lake.open_entries(self._committer.state)):
             if chosen is None or entry.id in chosen:
                 is_object = entry.refused.reason is Reason.UNREADABLE_FILE
@@ -84,7 +85,7 @@ class Retries:
         released = [entry for rid, entry in enumerate(entry_of_line) if rid not in rejected]
         left = {entry.id for entry in waiting} - {entry.id for entry in released}
         outdated = self._committer.outdated([entry for entry in waiting if entry.id in left])
-        if not released and not outdated:
+        if not released and not outdated.counts:
             return None
         repeats = sum(entry.count - 1 for entry in released)
         counts = Counts(duplicate=repeats)

@@ -15,9 +15,10 @@ _COLUMNS = ["id", "change", *_IDENTITY]
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """Open entries that a batch leaves nothing to change: by id, how often each was met.
+    """Open entries left nothing to change: by id, how often each was met.
 
-    copies: the batch has their record, by key and eventID. older: it has a newer one of their key.
+    copies: their record came in a form that can be used, by key and eventID. older: a newer one of
+    their key did.
     """
 
     copies: Mapping[str, int] = field(default_factory=dict)
@@ -27,6 +28,15 @@ class Mended:
     def counts(self) -> dict[str, int]:
         """All of them."""
         return {**self.copies, **self.older}
+
+    def __or__(self, other: "Mended") -> "Mended":
+        """Those of both; a copy of either is one."""
+        copies = {**self.copies, **other.copies}
+        older = {**self.older, **other.older}
+        return Mended(copies, {key: n for key, n in older.items() if key not in copies})
+
+
+NONE_MENDED = Mended()
 
 
 class Waiting:
@@ -43,7 +53,7 @@ class Waiting:
         besides: ids of entries that leave for another reason.
         """
         if not self._open.num_rows:
-            return Mended()
+            return NONE_MENDED
         self._connection.register("waiting", self._open)
         rows = self._connection.execute(
             """SELECT id, any_value(change), bool_or(coalesce(r.event_id = waiting.event_id, false))
