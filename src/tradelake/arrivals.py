@@ -1,6 +1,6 @@
 """What has arrived in the landing zone and is not folded yet."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from tradelake.clock import Clock
 from tradelake.delivery.names import parse_name
@@ -25,7 +25,6 @@ class Arrivals:
         self._known: set[str] = set()
         self._unreadable: dict[str, NotTaken] = {}
         self._tried_again: dict[str, NotTaken] = {}
-        self._delivered: dict[str, int] = {}
 
     @property
     def unreadable(self) -> list[NotTaken]:
@@ -37,20 +36,9 @@ class Arrivals:
         """Where those are that are not tried again before the next listing."""
         return [each.place for each in self._unreadable.values()]
 
-    @property
-    def delivered(self) -> Mapping[str, int]:
-        """By `<stream>/<delivery>`, the position up to which all objects are known.
-
-        Nothing while a folder can't be listed: what lies in it is not known to be taken.
-        """
-        unlisted = any(landing_object(key) is None for key in self._unreadable)
-        return {} if unlisted else self._delivered
-
     def hand_over(self, delivered: Delivered, checkpoint: Checkpoint) -> None:
         """Takes note of what our own delivery made."""
         for key in delivered.keys:
-            if name := parse_name(key):
-                self._delivered[f"{name.stream}/{name.delivery_id}"] = name.last
             if landed := landing_object(key):
                 self._add(landed, checkpoint)
 

@@ -241,7 +241,7 @@ class Pipeline:
         began = time.monotonic()
         arrivals, batch = self._arrivals, None
         with contextlib.suppress(NothingTaken):
-            batch = self._writer.take(arrivals.pending, arrivals.delivered, arrivals.set_aside)
+            batch = self._writer.take(arrivals.pending, arrivals.set_aside)
         arrivals.settle(batch.row.objects if batch else (), self._writer.not_taken)
         if batch is not None:
             yield Report(batch, len(arrivals.pending), time.monotonic() - began)

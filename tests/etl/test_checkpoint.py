@@ -69,11 +69,11 @@ def test_what_was_taken_is_known_and_nothing_else(positions: list[int]) -> None:
     assert {at for at in range(1, 42) if checkpoint.has(own(at, at))} == set(positions)
 
 
-def test_settled_gaps_close_so_that_ranges_stay_few() -> None:
-    """A stretch without bad records has no error object; its gap would stay open for ever."""
-    checkpoint = Checkpoint().with_taken(
-        [own(1, 5), own(6, 6, errors=True), own(7, 9)], delivered={"trades/00c0ffee": 9}
-    )
+def test_ranges_stay_few_where_bad_records_lie_scattered() -> None:
+    """A range without bad records has no error object; its gap would stay open for ever."""
+    taken = [own(1, 5), own(6, 6, errors=True), own(7, 9)]
+
+    checkpoint = Checkpoint().with_taken(taken, complete=taken)
 
     assert checkpoint.ranges == {
         "landing/trades/00c0ffee": ((1, 9),),
@@ -81,16 +81,15 @@ def test_settled_gaps_close_so_that_ranges_stay_few() -> None:
     }
 
 
-def test_nothing_pending_is_settled() -> None:
-    checkpoint = Checkpoint().with_taken(
-        [own(1, 5)],
-        pending=[own(8, 9), own(6, 7, errors=True)],
-        delivered={"trades/00c0ffee": 9},
-    )
+def test_half_of_a_range_leaves_the_other_half_to_come() -> None:
+    whole, half = own(1, 5), own(6, 9, errors=True)
+
+    checkpoint = Checkpoint().with_taken([whole, half], complete=[whole])
 
     assert checkpoint.has(own(1, 5, errors=True))
-    assert not checkpoint.has(own(6, 7, errors=True))
-    assert not checkpoint.has(own(8, 9))
+    assert not checkpoint.has(own(6, 9))
+    assert checkpoint.with_taken([own(6, 9)]).ranges["landing/trades/00c0ffee"] == ((1, 9),)
+    assert list(checkpoint.gaps()) == []
 
 
 def test_foreign_names_are_known_by_hour_folder() -> None:
@@ -181,14 +180,12 @@ def test_a_batch_takes_the_first_objects_within_its_limits_and_one_at_least(
 
 
 def test_a_position_without_any_object_is_missing_and_may_still_turn_up() -> None:
-    delivered = {"trades/00c0ffee": 20}
-
     checkpoint = Checkpoint().with_taken([own(1, 5)])
-    checkpoint = checkpoint.with_taken([own(11, 20)], (), delivered)
+    checkpoint = checkpoint.with_taken([own(11, 20)], complete=[own(11, 20)])
 
     assert not checkpoint.has(own(6, 10))
     assert list(checkpoint.gaps()) == [("trades/00c0ffee", 6, 10)]
-    checkpoint = checkpoint.with_taken([own(6, 10)], (), delivered)
+    checkpoint = checkpoint.with_taken([own(6, 10)])
     assert list(checkpoint.gaps()) == []
     assert checkpoint.has(own(6, 10))
 

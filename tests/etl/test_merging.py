@@ -52,11 +52,10 @@ def land(home: Home, *counts: int, bad: tuple[int, ...] = ()) -> list[Landed]:
 
 
 def take(home: Home, landed: list[Landed]) -> None:
-    """Folds all in; no position of theirs is still to come."""
+    """Folds all in."""
     objects = [item for each in landed for item in each.objects]
-    last = max(name.last for item in objects if (name := parse_name(item.key)))
     home.clock.advance(1)
-    home.writer.take(objects, {f"{STREAM}/{DELIVERY}": last})
+    home.writer.take(objects)
 
 
 def merge(home: Home, limits: MergeLimits | None = None) -> list[str]:

@@ -8,11 +8,10 @@ last HOUR_FOLDERS folders; older folders are not looked into, but by `run --resc
 import base64
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Any
 
 from tradelake.etl.landing import ERRORS, LANDING, LandingObject, Range, own_range
@@ -50,14 +49,14 @@ class Checkpoint:
         self,
         taken: Iterable[LandingObject],
         pending: Sequence[LandingObject] = (),
-        delivered: Mapping[str, int] = MappingProxyType({}),
+        complete: Collection[LandingObject] = (),
         this_hour: str = "9",
     ) -> "Checkpoint":
         """The checkpoint after these too.
 
         pending: objects known and still to be taken; the watermark never passes their folders.
-        delivered: by `<stream>/<delivery>`, the position up to which all objects are made. Before
-        the first one pending, a stretch taken under one root has nothing left under the other.
+        complete: of those taken, our own delivery's that hold a line for each of their positions;
+        under the other root there is nothing of these. Else that root's object is still to come.
         this_hour: YYYY/MM/DD/HH; folders after it don't move the watermark.
         """
         ranges = {source: list(stretches) for source, stretches in self.ranges.items()}
@@ -65,14 +64,14 @@ class Checkpoint:
         for landed in taken:
             names_taken = added.setdefault(landed.hour, set())
             if own := own_range(landed):
-                ranges.setdefault(own[0], []).append(own[1])
+                root, source = own[0].split("/", 1)
+                for each in (LANDING, ERRORS) if landed in complete else (root,):
+                    ranges.setdefault(f"{each}/{source}", []).append(own[1])
             else:
                 names_taken.add(name_hash(landed.key))
         names = dict(self.names)  # an hour that nothing is added to keeps its set, and its text
         for hour, more in added.items():
             names[hour] = names.get(hour, frozenset()) | more
-        for source, position in _before_pending(pending, delivered).items():
-            _close_gaps(ranges, source, position)
         watermark = self.watermark
         past = sorted(hour for hour in names if hour <= this_hour)  # a wrong clock makes others
         if len(past) > HOUR_FOLDERS:
@@ -142,32 +141,6 @@ def _from_text(text: str) -> frozenset[bytes]:
     joined = base64.b64decode(text, validate=True)
     starts = range(0, len(joined), _HASH_BYTES)
     return frozenset(joined[start : start + _HASH_BYTES] for start in starts)
-
-
-def _before_pending(
-    pending: Sequence[LandingObject], delivered: Mapping[str, int]
-) -> dict[str, int]:
-    """By `<stream>/<delivery>`, the last position delivered before the first one pending."""
-    before = dict(delivered)
-    for landed in pending:
-        if own := own_range(landed):
-            source = own[0].split("/", 1)[1]
-            if source in before:
-                before[source] = min(before[source], own[1][0] - 1)
-    return before
-
-
-def _close_gaps(ranges: dict[str, list[Range]], source: str, position: int) -> None:
-    """Counts as taken under both roots what was taken under either, up to a position.
-
-    Only so far as one stretch follows on the other: a position of which there is no object at all
-    was not taken, it is missing, and may still turn up.
-    """
-    either = [*ranges.get(f"{LANDING}/{source}", ()), *ranges.get(f"{ERRORS}/{source}", ())]
-    for first, last in _joined(either):
-        if first <= position:
-            for root in (LANDING, ERRORS):
-                ranges.setdefault(f"{root}/{source}", []).append((first, min(last, position)))
 
 
 def _joined(stretches: Iterable[Range]) -> tuple[Range, ...]:

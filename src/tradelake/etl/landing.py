@@ -82,6 +82,12 @@ def own_range(landed: LandingObject) -> tuple[str, Range] | None:
     return f"{root}/{name.stream}/{name.delivery_id}", (name.first, name.last)
 
 
+def positions_of(landed: LandingObject) -> int:
+    """How many positions an object holds that our own delivery named; 0 for one of others."""
+    own = own_range(landed)
+    return own[1][1] - own[1][0] + 1 if own else 0
+
+
 def landing_object(key: str) -> LandingObject | None:
     """The object of a key, or None where the key has no place in the landing zone's layout.
 

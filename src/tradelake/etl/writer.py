@@ -1,7 +1,7 @@
 """The lake's writer: batches of landing objects folded in, one commit each; retries; tidying."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -12,7 +12,7 @@ from tradelake.etl.committing import Batch, Committer
 from tradelake.etl.intake import READ_AHEAD, Intake, ReadAhead
 from tradelake.etl.judge import judge_intake
 from tradelake.etl.lake import Lake
-from tradelake.etl.landing import LandingObject, NotTaken
+from tradelake.etl.landing import LandingObject, NotTaken, positions_of
 from tradelake.etl.ledger import Counts
 from tradelake.etl.retrying import Retries
 from tradelake.etl.rules import Rules
@@ -113,15 +113,12 @@ class LakeWriter:
     def take(
         self,
         pending: Sequence[LandingObject],
-        delivered: Mapping[str, int] | None = None,
         waiting: Sequence[LandingObject] = (),
     ) -> Batch:
         """Folds landing objects in, as one batch and one commit: the first of `pending`, as many
         as stay within the limits of a batch (one at least).
 
-        delivered: by `<stream>/<delivery>`, the position up to which our own delivery has made its
-        objects; those neither in `pending` nor in `waiting` were taken before. waiting: objects
-        that are not to be tried now.
+        waiting: objects that are not to be tried now.
 
         `not_taken` tells which objects could not be read.
 
@@ -130,10 +127,14 @@ class LakeWriter:
         """
         intake, tried = Intake(), 0
         failed: dict[str, NotTaken] = {}
+        complete: set[LandingObject] = set()
         for landed in pending:
             self._ahead.begin(pending[tried : tried + READ_AHEAD])
+            before = intake.received
             if not_taken := intake.take_object(self._lake.storage, landed, self._ahead):
                 failed[landed.key] = not_taken
+            elif positions_of(landed) == intake.received - before:
+                complete.add(landed)
             tried += 1
             if intake.received >= self._limits.records or intake.size >= self._limits.bytes:
                 break
@@ -145,7 +146,7 @@ class LakeWriter:
         checkpoint = self.state.checkpoint.with_taken(
             taken,
             [*pending[tried:], *waiting, *(n.place for n in self.not_taken if not n.gone)],
-            delivered or {},
+            complete,
             f"{to_datetime(self._clock()):%Y/%m/%d/%H}",
         )
         rejected = judge_intake(self._connection, self._rules, intake, self._clock())
