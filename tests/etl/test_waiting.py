@@ -10,7 +10,7 @@ import pytest
 from etl import model
 from etl.faults import FaultyStorage
 from etl.harness import NOON_US, Home, change, home
-from tradelake.etl import sidefiles
+from tradelake.etl import sidefiles, waiting
 from tradelake.etl.ledger import Counts
 from tradelake.etl.quarantine import entries
 from tradelake.etl.schema import QUARANTINE, QUARANTINE_SCHEMA
@@ -140,6 +140,27 @@ def test_without_open_entries_a_commit_reads_no_quarantine(
         opened.fold(change("t2", "e3"), change("t1", "e4", NOON_US + 7))
 
         assert not [key for key in storage.reads + storage.writes if "/quarantine/" in key]
+
+
+def test_a_commit_adds_up_its_own_entries_and_leaves_the_others(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.fold(*(change(f"t{n}", f"e{n}", price="-1") for n in range(20)))
+    add_up, added_up = waiting._still_open, []
+
+    def counted(events: pa.Table) -> pa.Table:
+        added_up.append(events.num_rows)
+        return add_up(events)
+
+    monkeypatch.setattr(waiting, "_still_open", counted)
+    home.fold(change("t3", "e3", price="-1"), change("t20", "e20", price="-1"))
+    home.fold(change("t3", "m3", NOON_US + 1))
+
+    assert added_up == [3, 2]
+    assert home.lake.count_open_entries() == 20
+    batch = home.fold(*(change(f"t{n}", f"m{n}", NOON_US + 1) for n in range(21)))
+    assert batch.row.counts.superseded == 20
+    assert home.quarantine() == {}
 
 
 def test_a_quarantine_of_before_entries_told_whose_they_are_is_read(home: Home) -> None:

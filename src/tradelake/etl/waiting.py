@@ -71,7 +71,11 @@ class Waiting:
     def take_over(self, events: pa.Table) -> None:
         """The commit that adds these events to the quarantine is complete."""
         if events.num_rows:
-            self._open = _still_open(pa.concat_tables([self._open, events.select(_COLUMNS)]))
+            ids = events.column("id").combine_chunks()
+            met = pc.is_in(self._open.column("id"), value_set=ids)
+            now = _still_open(pa.concat_tables([self._open.filter(met), events.select(_COLUMNS)]))
+            rest = self._open.filter(pc.invert(met))  # of many entries few are met in a commit
+            self._open = pa.concat_tables([rest, now]).combine_chunks()
 
 
 def _still_open(events: pa.Table) -> pa.Table:
