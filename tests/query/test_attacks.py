@@ -1,5 +1,7 @@
 """Nothing but the lake's tables, whatever the text says: attacks.toml and what no list holds."""
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -88,6 +90,32 @@ def test_lists_of_lists_that_the_engine_does_not_count_are_stopped_too(catalog: 
     inner = "transform(sequence(1, 10000), y -> sequence(1, 10000))"
     with pytest.raises(QueryError, match="memory_limit"):
         engine.execute(f"select cardinality(transform(sequence(1, 10000), x -> {inner}))").table()
+
+
+def test_what_doubles_at_each_step_is_refused_before_it_is_large() -> None:
+    # A process of its own: the peak of this one is that of all tests before.
+    program = (
+        "import sys\n"
+        "from tradelake.errors import QueryError\n"
+        "from tradelake.query import Engine\n"
+        "class Nothing:\n"
+        "    def load(self, **_):\n"
+        "        return {}\n"
+        "for sql in sys.argv[1:]:\n"
+        "    try:\n"
+        "        Engine(Nothing(), threads=2, memory_limit='1GB').execute(sql).table()\n"
+        "    except QueryError:\n"
+        "        pass\n"
+        "status = open('/proc/self/status').read()\n"
+        "print(int(status.split('VmHWM:')[1].split()[0]) // 1024)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, *ATTACKS["growth"]],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(found.stdout) < 400
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ that gives Trino's value for them: DuckDB's own, or one of `macros.py` (`_tl_…
 only the rewriting in `times.py` and `lists.py` says.
 None of them reads a file or the process, and none makes a text or list much longer than its
 arguments; `sequence`, `repeat`, `lpad`, `rpad` and `format`, which would, are bounded where they
-are rewritten.
+are rewritten, and so are the steps of `reduce`, which may double as often as they like.
 Functions with a syntax of their own (cast, extract, trim, if, …) are nodes: see `allowed.py`.
 """
 
@@ -172,7 +172,7 @@ array_position 2 _tl_array_position
 array_remove 2 _tl_array_remove
 array_sort 1 _tl_array_sort
 slice 3 _tl_slice
-flatten 1 flatten
+flatten 1 _tl_flatten
 trim_array 2 _tl_trim_array
 repeat 2 _tl_repeat
 zip 2-5 list_zip

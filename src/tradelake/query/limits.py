@@ -15,8 +15,8 @@ from tradelake.errors import QueryError
 TIME_LIMIT = 300.0
 """Seconds a query may compute; replaced files live on at least as long."""
 
-_LOOK_EVERY = 0.05
-"""Seconds between looks: a query on two threads allocates some 100 MB in that time."""
+_LOOK_EVERY = 0.01
+"""Seconds between looks: a query on two threads allocates some 20 MB in that time."""
 
 T = TypeVar("T")
 

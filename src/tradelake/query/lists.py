@@ -46,6 +46,9 @@ def _matching(name: str) -> Callable[..., exp.Expression]:
 def _reduce(
     array: exp.Expression, first: exp.Expression, step: exp.Expression, last: exp.Expression
 ) -> exp.Expression:
+    """Each step's state is bounded, since one that doubles would fill any memory in one call."""
+    if isinstance(step, exp.Lambda):
+        step.set("this", call("_tl_bounded", step.this))
     folded = call("list_reduce", array, step, first)
     return fill("list_transform([folded], f)[1]", folded=folded, f=last)
 

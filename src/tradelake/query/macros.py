@@ -11,6 +11,9 @@ FAILURE = "tradelake says: "
 MAX_GROWN = 200_000
 """Bytes that a call may make of shorter texts: it can't be interrupted, and works on 2,048 rows."""
 
+MAX_FLAT = 1_000_000
+"""Entries that flatten may put into one array, for the same reason."""
+
 _SPACE = r"[\t-\r\x1c- \x{1680}\x{2000}-\x{2006}\x{2008}-\x{200a}\x{2028}\x{2029}\x{205f}\x{3000}]+"
 """What Java calls white space, which trim takes away; DuckDB's takes only blanks."""
 
@@ -36,6 +39,11 @@ _TEXT = (
     "_tl_concat_ws(s, a) AS CASE WHEN typeof(a) LIKE '%]' THEN "
     + fail_text("concat_ws of an array is not supported; use array_join")
     + " ELSE concat_ws(s, a) END",
+    # One entry's list names x once, whatever its type; the check comes after a doubling at most.
+    "_tl_bounded(x) AS list_transform([x], lambda y: CASE WHEN CASE WHEN "
+    f"strlen(CAST(y AS VARCHAR)) > {MAX_GROWN} THEN "
+    + fail(f"a lambda would make a value of more than {MAX_GROWN} bytes")
+    + " ELSE 0 END = 0 THEN y END)[1]",
     "_tl_replace_all(s, f, t) AS replace(s, CASE WHEN f = '' THEN "
     + fail_text("replace of an empty text is not supported")
     + f" WHEN strlen(s) // greatest(strlen(f), 1) * strlen(t) > {MAX_GROWN} "
@@ -48,7 +56,7 @@ _TEXT = (
     + " ELSE s END",
     "_tl_joined(a, d) AS array_to_string(CASE WHEN list_sum(list_transform(a, "
     f"lambda x: strlen(x) + strlen(d))) > {MAX_GROWN} THEN [CAST("
-    + fail_text(f"array_join would make a text of more than {MAX_GROWN} bytes")
+    + fail_text(f"array_join, concat_ws or format would make a text of more than {MAX_GROWN} bytes")
     + " AS VARCHAR)] ELSE a END, d)",
     "_tl_split(s, d) AS string_split(s, CASE WHEN d = '' THEN "
     + fail_text("the delimiter of split may not be empty")
@@ -228,8 +236,14 @@ _COLLECTIONS = (
     "_tl_trim_array(a, n) AS list_slice(a, 1, CASE WHEN n < 0 OR n > len(a) THEN "
     + fail("trim_array takes a number from 0 to the size of the array")
     + " ELSE len(a) - n END)",
+    "_tl_flatten(a) AS flatten(list_slice(a, 1, CASE WHEN "
+    f"list_sum(list_transform(a, lambda x: len(x))) > {MAX_FLAT} THEN "
+    + fail(f"flatten would make an array of more than {MAX_FLAT} entries")
+    + " ELSE len(a) END))",
     "_tl_repeat(x, n) AS list_transform(generate_series(1, CASE WHEN n < 0 OR n > 10000 THEN "
     + fail("repeat makes 0 to 10000 entries")
+    + f" WHEN (strlen(CAST(x AS VARCHAR)) + 1) * n > {MAX_GROWN} AND n > 1 THEN "
+    + fail(f"repeat would make an array of more than {MAX_GROWN} bytes")
     + " ELSE n END), lambda i: x)",
     "_tl_early_day(d) AS CASE WHEN day(d) > 28 THEN CAST("
     + fail_text("a sequence by months must start on one of the days 1 to 28")

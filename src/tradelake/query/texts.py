@@ -28,7 +28,9 @@ def _concat(*values: exp.Expression) -> exp.Expression:
 
 def _concat_ws(by: exp.Expression, *values: exp.Expression) -> exp.Expression:
     """The parts of one array in Trino; DuckDB would write the array's text."""
-    return call("_tl_concat_ws" if len(values) == 1 else "concat_ws", by, *values)
+    if len(values) == 1:
+        return call("_tl_concat_ws", by, *values)
+    return call("_tl_joined", exp.array(*(value.copy() for value in values)), by)
 
 
 def _regexp_replace(
@@ -88,10 +90,7 @@ def _format(pattern: exp.Expression, *values: exp.Expression) -> exp.Expression:
         parts.append(_piece(match, values[number - 1]))
     parts.append(exp.Literal.string(words[after:]))
     shown = [part for part in parts if part.name or not isinstance(part, exp.Literal)]
-    whole = exp.Literal.string("") if not shown else shown[0]
-    for part in shown[1:]:
-        whole = exp.DPipe(this=whole, expression=part, safe=False)
-    return exp.paren(whole, copy=False)
+    return call("_tl_joined", exp.array(*shown), exp.Literal.string(""))
 
 
 def _piece(match: re.Match[str], value: exp.Expression) -> exp.Expression:

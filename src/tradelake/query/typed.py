@@ -185,6 +185,14 @@ def _reverse(node: exp.Expression, kind: Kind) -> exp.Expression | None:
 
 
 def _concat(node: exp.Expression, kind: Kind) -> exp.Expression | None:
+    """Within a lambda, which works on many values at a time, it is bounded."""
+    joined = _joined(node, kind)
+    if node.find_ancestor(exp.Lambda):
+        return fill("_tl_bounded(x)", x=joined or node)
+    return joined
+
+
+def _joined(node: exp.Expression, kind: Kind) -> exp.Expression | None:
     """Texts, arrays, or an array and an entry; Trino joins nothing else."""
     sides = {"a": node.this, "b": node.expression}
     left, right = (kind(side) for side in sides.values())
