@@ -422,7 +422,7 @@ SERVICE = (DOCS / "service.md").read_text("utf-8")
 
 
 def test_every_metric_is_documented_with_its_type_and_none_that_is_gone() -> None:
-    metrics = Metrics(lambda: Stage(0)).registry.collect()
+    metrics = Metrics(lambda: Stage(0), lambda: 3).registry.collect()
     there = {
         f"`{metric.name}{'_total' if metric.type == 'counter' else ''}`": metric.type
         for metric in metrics

@@ -199,6 +199,8 @@ class Pipeline:
         ]
 
     def _tidy(self) -> str:
+        if not self.lake.is_whole:
+            raise StorageError("a table was removed while it was followed; the lake is opened anew")
         settings = self._settings
         self._writer.tidy(settings.replaced_files_retention, settings.timeline_instants)
         return ""

@@ -159,12 +159,19 @@ def _before_landing(home: Home, storage: Storage, clock: Clock) -> tuple[int, St
         return store.count(), Stage(lag.records, age)
 
 
+def count_landed(home: Home) -> int:
+    """Landing objects that are not folded yet."""
+    storage = home.storage
+    return len(_landed(storage, Lake(storage).state() if lake_exists(storage) else LakeState()))
+
+
+def _landed(storage: Storage, state: LakeState) -> list[LandingObject]:
+    listed = list_objects(storage, state.checkpoint.watermark, [])
+    return [landed for landed in listed if not state.checkpoint.has(landed)]
+
+
 def _waiting_in_landing(storage: Storage, state: LakeState) -> int:
-    waiting = [
-        landed
-        for landed in list_objects(storage, state.checkpoint.watermark, [])
-        if not state.checkpoint.has(landed)
-    ]
+    waiting = _landed(storage, state)
     ours: set[tuple[str, int, int]] = set()
     others = 0
     for landed in waiting:

@@ -17,7 +17,7 @@ from tradelake.service.metrics import Metrics
 from tradelake.service.server import STUCK_SECONDS, health, serve
 from tradelake.service.service import Service
 from tradelake.settings import Settings
-from tradelake.status import Stage
+from tradelake.status import Stage, count_landed
 from tradelake.storage import LocalStorage
 
 
@@ -33,7 +33,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 def test_batches_are_counted_by_outcome(world: World) -> None:
-    metrics = Metrics(lambda: Stage(7, 2.5))
+    metrics = Metrics(lambda: Stage(7, 2.5), lambda: 3)
     service = Service(world.home, Settings(threads=1), [metrics], world.clock)
     script = Script(world.clock).at(1, lambda: world.write(world.change(), b"poison"))
 
@@ -47,13 +47,34 @@ def test_batches_are_counted_by_outcome(world: World) -> None:
     assert value(metrics, "tradelake_last_commit_timestamp_seconds") == pytest.approx(committed_us)
     assert value(metrics, "tradelake_stream_records_waiting") == 7
     assert value(metrics, "tradelake_stream_oldest_seconds") == 2.5
+    assert value(metrics, "tradelake_landing_objects_waiting") == 3
     p99 = value(metrics, "tradelake_freshness_seconds", quantile="0.99")
     assert p99 is not None
     assert 0 < p99 < 2
 
 
+def test_new_poison_shows_though_old_leaves_in_the_same_batch(world: World) -> None:
+    metrics = Metrics(lambda: Stage(0), lambda: 0)
+    service = Service(world.home, Settings(threads=1), [metrics], world.clock)
+    script = Script(world.clock).at(1, lambda: world.write(world.change("a", price="0")))
+    script.at(3, lambda: world.write(world.change("a"), world.change("b", price="0")))
+
+    service.run(script.stop_at(6))
+
+    assert value(metrics, "tradelake_records_total", outcome="quarantined") == 2
+    assert value(metrics, "tradelake_records_total", outcome="superseded") == 1
+
+
+def test_landed_objects_are_counted_until_they_are_folded(world: World) -> None:
+    world.write()
+    world.deliver()
+    assert count_landed(world.home) == 1
+    world.drain()
+    assert count_landed(world.home) == 0
+
+
 def test_waiting_and_housekeeping_show() -> None:
-    metrics = Metrics(lambda: Stage(0))
+    metrics = Metrics(lambda: Stage(0), lambda: 3)
 
     metrics(Waiting("the moon", 1))
     metrics(PassedOver(3, "landing/…: Permission denied"))
@@ -69,7 +90,7 @@ def test_a_stream_that_cant_be_asked_has_no_number() -> None:
     def fail() -> Stage:
         raise StoreError("gone")
 
-    assert value(Metrics(fail), "tradelake_stream_records_waiting") is None
+    assert value(Metrics(fail, lambda: 3), "tradelake_stream_records_waiting") is None
 
 
 @pytest.mark.parametrize("idle", [STUCK_SECONDS - 1, STUCK_SECONDS + 1])
@@ -93,7 +114,7 @@ def ask(port: int, path: str, **more: object) -> tuple[int, str]:
 
 
 def test_the_port_answers_what_it_knows_and_refuses_the_rest() -> None:
-    metrics = Metrics(lambda: Stage(4))
+    metrics = Metrics(lambda: Stage(4), lambda: 3)
     with serve(0, metrics.registry, lambda: (True, {"status": "ok"})) as port:
         code, text = ask(port, "/metrics")
         assert (code, "tradelake_stream_records_waiting 4.0" in text) == (200, True)

@@ -1,5 +1,6 @@
 """The service in one process, its clock set: what it goes on through, and what it tells."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,13 @@ import pytest
 
 from etl.faults import FaultyStorage
 from pipelines import HomeOn, Script, World, landed_line
-from tradelake.errors import LeaseHeld, ObjectUnavailable, StorageError, UnsupportedTable
+from tradelake.errors import (
+    DamagedTable,
+    LeaseHeld,
+    ObjectUnavailable,
+    StorageError,
+    UnsupportedTable,
+)
 from tradelake.etl.merging import Merging
 from tradelake.etl.schema import PROCESSED, table_path
 from tradelake.etl.writer import LakeWriter
@@ -245,6 +252,30 @@ def test_a_table_of_another_version_is_nothing_to_wait_for(world: World) -> None
     )
 
     with pytest.raises(UnsupportedTable):
+        serve(world, Script(world.clock).stop_at(10))
+
+
+@pytest.mark.parametrize("removed", ["crypto/hourly_trade_stats", ""])
+def test_what_is_removed_of_the_lake_under_a_service_is_made_anew(
+    world: World, tmp_path: Path, removed: str
+) -> None:
+    def remove() -> None:
+        shutil.rmtree(tmp_path / "lake" / removed)
+
+    script = Script(world.clock).at(1, world.write).at(5, remove).at(60, world.write)
+
+    serve(world, script.stop_at(100))
+
+    assert len(world.rows()) == 2
+    world.assert_verified()
+
+
+def test_a_side_file_that_is_gone_ends_the_service(world: World, tmp_path: Path) -> None:
+    world.write(b"poison")
+    world.drain()
+    shutil.rmtree(tmp_path / "lake" / "crypto" / "quarantine")
+
+    with pytest.raises(DamagedTable, match="the newest commit names it"):
         serve(world, Script(world.clock).stop_at(10))
 
 

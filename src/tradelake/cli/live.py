@@ -91,8 +91,8 @@ class Display:
         lines = [
             (
                 "following",
-                f"{self._home} for {lasted // 3600}:{lasted // 60 % 60:02}:{lasted % 60:02}; "
-                "Ctrl-C stops",
+                f"{self._home or '…'} "
+                f"for {lasted // 3600}:{lasted // 60 % 60:02}:{lasted % 60:02}; Ctrl-C stops",
             ),
             ("state", self._waits or self._passed_over or "all is well"),
             ("records", f"{self._total}"),

@@ -36,7 +36,8 @@ class Ticker:
 def stopping() -> Iterator[threading.Event]:
     """An event that Ctrl-C and SIGTERM set: the work ends cleanly, and so does the command.
 
-    A second Ctrl-C interrupts at once.
+    So does a terminal that is closed, unless nohup has it otherwise. A second Ctrl-C interrupts
+    at once.
     """
     stop = threading.Event()
 
@@ -46,7 +47,10 @@ def stopping() -> Iterator[threading.Event]:
         del frame
         stop.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield stop
     finally:

@@ -149,9 +149,9 @@ def _serve_metrics(
 ) -> "tuple[Observer, str]":
     from tradelake.service.metrics import Metrics
     from tradelake.service.server import HOST, health, serve
-    from tradelake.status import read_lag
+    from tradelake.status import count_landed, read_lag
 
-    metrics = Metrics(lambda: read_lag(home))
+    metrics = Metrics(lambda: read_lag(home), lambda: count_landed(home))
     taken = stack.enter_context(serve(port, metrics.registry, lambda: health(service)))
     return metrics, f"http://{HOST}:{taken}/metrics"
 

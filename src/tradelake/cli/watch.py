@@ -62,7 +62,7 @@ def _stages(now: "Status") -> list[list[object]]:
         ],
         ["quarantine", f"{now.open_quarantine:,} entries open"],
         ["ledger", "balanced" if now.balanced else "DOES NOT BALANCE"],
-        ["disk", f"{now.free_bytes / 1e9:,.1f} GB free"],
+        ["disk", f"{now.free_bytes / 1e6:,.0f} MB free"],
     ]
 
 

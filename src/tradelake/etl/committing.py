@@ -33,10 +33,14 @@ _GROUP = list(STATISTICS_KEY)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a batch did: its ledger row, and the freshness of the changes it applied."""
+    """What a batch did: its ledger row, and the freshness of the changes it applied.
+
+    refused: records that went to the quarantine; the row's counts are less those that left it.
+    """
 
     row: LedgerRow
     freshness: Mapping[int, int]
+    refused: int = 0
 
 
 class Committer:
@@ -120,7 +124,7 @@ class Committer:
             self._stats,
             touched,
         )
-        return Batch(row, after.freshness)
+        return Batch(row, after.freshness, len(refused))
 
     def outdated(self, entries: Sequence[Entry]) -> Mended:
         """Those whose record could change nothing any more: it is the newest one known of its key,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tradelake.delivery.transform import landing_line
 from tradelake.errors import ObjectMissing, StorageError
@@ -24,6 +25,10 @@ from tradelake.etl.landing import (
 from tradelake.etl.quarantine import RAW_LIMIT, Refused
 from tradelake.storage import Storage
 from tradelake.trade import Reason, Rejected
+
+LONGEST_LINE = 16 << 20
+"""Bytes. An item of DynamoDB has 400 KB, and a record with both images some megabytes as JSON;
+DuckDB needs many times a text's length to take it apart, and fails at 64 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,7 @@ class Intake:
             self._take_lines(key, _one_line(refused.raw, int(number)))
 
     def _take_lines(self, key: str, lines: Lines, original: bytes | None = None) -> None:
+        lines = self._refuse_longest(key, lines)
         try:
             text = lines.text.cast(pa.large_string())
         except pa.ArrowInvalid:  # some line is not UTF-8: only now is each looked at
@@ -128,6 +134,18 @@ class Intake:
             self._pieces.append(_Piece(key, Lines(text, lines.numbers), original))
             self.line_count += len(text)
             self.size += text.nbytes
+
+    def _refuse_longest(self, key: str, lines: Lines) -> Lines:
+        sizes = pc.binary_length(lines.text)
+        if not len(sizes) or pc.max(sizes).as_py() <= LONGEST_LINE:
+            return lines
+        fits = pc.less_equal(sizes, LONGEST_LINE)
+        for at in np.flatnonzero(~fits.to_numpy(zero_copy_only=False)):
+            line, number = lines.text[int(at)], lines.numbers[int(at)].as_py()
+            detail = f"a line of {sizes[int(at)].as_py() >> 20} MB: no record is as long"
+            raw = line.as_buffer()[:RAW_LIMIT].to_pybytes()
+            self.refused.append(Refused(Reason.MALFORMED_JSON, detail, f"{key}:{number}", raw))
+        return Lines(lines.text.filter(fits), lines.numbers.filter(fits))
 
     def _take_error_lines(self, key: str, lines: Lines) -> None:
         for line, number in zip(lines.text.to_pylist(), lines.numbers.to_pylist(), strict=True):

@@ -73,6 +73,11 @@ class Lake:
         """Whether hourly_trade_stats is there; the next writer makes it where it is not."""
         return HudiTable.exists(self.storage, table_path(STATISTICS))
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether both tables are there."""
+        return lake_exists(self.storage) and self.has_statistics
+
     def make(self, spec: TableSpec) -> None:
         """Makes a table where it is missing; for who is about to write it."""
         path = table_path(spec.name)

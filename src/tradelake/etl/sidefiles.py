@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tradelake.errors import DamagedTable
+from tradelake.errors import DamagedTable, ObjectMissing
 from tradelake.storage import Storage
 
 Condense = Callable[[pa.Table], pa.Table]
@@ -100,9 +100,14 @@ class SideLog:
         return pa.concat_tables(tables) if tables else self._schema.empty_table().select(wanted)
 
     def _read_file(self, file: SideFile, columns: list[str]) -> pa.Table:
-        source = pa.BufferReader(self._storage.get(file.key))
         try:
+            source = pa.BufferReader(self._storage.get(file.key))
             return pq.read_table(source, columns=columns, schema=self._schema)
+        except ObjectMissing as error:
+            raise DamagedTable(
+                f"{error}, and the newest commit names it: bring it back, or recompute the lake "
+                "from the landing zone"
+            ) from error
         except (pa.ArrowException, OSError) as error:
             raise DamagedTable(f"{self._storage.url(file.key)} can't be read: {error}") from error
 

@@ -1,6 +1,7 @@
 """What a service counts, for Prometheus. Every metric is described in docs/service.md."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,18 +26,18 @@ _BATCH_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 class Metrics:
     """An observer of a service that keeps its metrics. Any thread may read them.
 
-    lag: what lies before delivery; asked when the metrics are read, so that it grows also while
-    the service hangs.
+    lag: what lies before delivery; landed: how many landing objects are not folded yet. Both are
+    asked when the metrics are read, so that they grow also while the service waits or hangs.
     """
 
-    def __init__(self, lag: Callable[[], Stage]) -> None:
+    def __init__(self, lag: Callable[[], Stage], landed: Callable[[], int]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, that nobody asks
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        registry.register(_Lag(lag))
+        registry.register(_Waiting(lag, landed))
         self._records = Counter(
             "tradelake_records",
-            "Records folded since the service began, by outcome; received is the sum of the rest.",
+            "Records since the service began, by outcome; one that left the quarantine has two.",
             ["outcome"],
             registry=registry,
         )
@@ -63,11 +64,6 @@ class Metrics:
             "When the last batch was committed, in seconds since 1970.",
             registry=registry,
         )
-        self._objects = Gauge(
-            "tradelake_landing_objects_waiting",
-            "Landing objects known and not folded yet.",
-            registry=registry,
-        )
         self._passed_over = Gauge(
             "tradelake_landing_objects_passed_over",
             "Landing objects that can't be read now; they are tried again.",
@@ -90,13 +86,13 @@ class Metrics:
         match event:
             case Folded(report):
                 row = report.batch.row
-                for outcome, count in row.counts.as_dict().items():
-                    self._records.labels(outcome).inc(max(0, count))
+                counts = row.counts.as_dict() | {"quarantined": report.batch.refused}
+                for outcome, count in counts.items():
+                    self._records.labels(outcome).inc(count)
                 self._rows.labels("upserted").inc(row.rows_upserted)
                 self._rows.labels("deleted").inc(row.rows_deleted)
                 self._batches.observe(report.seconds)
                 self._committed.set(row.committed_us / 1_000_000)
-                self._objects.set(report.waiting)
                 for quantile in (0.5, 0.99):
                     seconds = quantile_seconds(report.batch.freshness, quantile)
                     if seconds is not None:
@@ -113,23 +109,28 @@ class Metrics:
                 pass
 
 
-class _Lag(Collector):
-    def __init__(self, lag: Callable[[], Stage]) -> None:
+class _Waiting(Collector):
+    def __init__(self, lag: Callable[[], Stage], landed: Callable[[], int]) -> None:
         self._lag = lag
+        self._landed = landed
 
     def collect(self) -> Iterable[Metric]:
-        """Nothing where the stream can't be asked: no number is better than an old one."""
-        try:
+        """Nothing of what can't be asked: no number is better than an old one."""
+        with suppress(TradelakeError):
             stage = self._lag()
-        except TradelakeError:
-            return
-        yield GaugeMetricFamily(
-            "tradelake_stream_records_waiting",
-            "Records in the stream that are not in the landing zone yet.",
-            stage.waiting,
-        )
-        yield GaugeMetricFamily(
-            "tradelake_stream_oldest_seconds",
-            "How long the oldest of them has waited.",
-            stage.age_seconds or 0.0,
-        )
+            yield GaugeMetricFamily(
+                "tradelake_stream_records_waiting",
+                "Records in the stream that are not in the landing zone yet.",
+                stage.waiting,
+            )
+            yield GaugeMetricFamily(
+                "tradelake_stream_oldest_seconds",
+                "How long the oldest of them has waited.",
+                stage.age_seconds or 0.0,
+            )
+        with suppress(TradelakeError):
+            yield GaugeMetricFamily(
+                "tradelake_landing_objects_waiting",
+                "Landing objects that are not folded yet.",
+                self._landed(),
+            )
