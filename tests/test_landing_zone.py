@@ -1,6 +1,7 @@
 """The landing zone under a pipeline: what others leave in it, and its objects merged."""
 
 import errno
+import gzip
 import os
 import stat
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import HomeOn, Script, World, landed_line
+from tradelake.delivery.names import widened
 from tradelake.errors import ObjectUnavailable
 from tradelake.etl.hourfolder import KEPT_SECONDS
 from tradelake.etl.merging import Merging
@@ -235,6 +237,69 @@ def test_a_file_that_grows_while_it_is_read_waits(world: World, storage: Locked)
     world.drain()
     assert world.rows() == {"growing"}
     assert world.totals()["quarantined"] == 0
+
+
+def test_an_object_that_claims_positions_never_delivered_waits_and_hides_nothing(
+    world: World,
+) -> None:
+    world.write()
+    world.drain()
+    [ours] = world.storage.list("landing")
+    forged = widened(ours, 10**20 - 1)
+    world.storage.put(forged, gzip.compress(b"{}\n"))
+    world.write()
+
+    with world.pipeline() as pipeline:
+        list(pipeline.drain())
+        assert [(each.key, each.why) for each in pipeline.unreadable] == [
+            (forged, "its name claims positions that were never delivered")
+        ]
+    world.write()
+    world.drain()
+    world.write()
+    world.drain(rescan=True)
+
+    assert world.rows() == {"t1", "t2", "t3", "t4"}
+    assert world.totals()["received"] == 4
+    assert read_status(world.home, world.clock).pending == 0
+    world.assert_verified()
+
+
+def test_a_wide_object_without_the_lines_of_those_it_covers_hides_none_of_them(
+    world: World,
+) -> None:
+    for _ in range(3):
+        world.write()
+        world.deliver()
+    forged = widened(world.storage.list("landing")[0], 3)
+    world.storage.put(forged, gzip.compress(b"{}\n"))
+
+    with world.pipeline() as pipeline:
+        list(pipeline.drain())
+        assert [each.key for each in pipeline.unreadable] == [forged]
+
+    assert world.rows() == {"t1", "t2", "t3"}
+    assert world.totals()["received"] == 3
+    assert world.drain(rescan=True) == []
+
+
+def test_a_lake_recomputed_while_parts_lie_beside_their_merged_object_takes_each_record_once(
+    world: World,
+) -> None:
+    for record in (world.change(), b"bad", world.change()):
+        world.write(record)
+        world.drain()
+    world.clock.advance(3 * 3600)
+    world.write()
+    world.drain()
+    assert len(world.storage.list("landing")) == 4, "the parts are still there"
+    for key in world.storage.list("lake"):
+        world.storage.delete(key)
+
+    world.drain()
+
+    assert (world.rows(), world.totals()["received"]) == ({"t1", "t2", "t3"}, 4)
+    world.assert_verified()
 
 
 # Merged objects

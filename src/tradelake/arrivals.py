@@ -24,12 +24,15 @@ class Arrivals:
         self.listed_at = 0
         self._known: set[str] = set()
         self._unreadable: dict[str, NotTaken] = {}
+        self._passed_by: list[NotTaken] = []
         self._tried_again: dict[str, NotTaken] = {}
 
     @property
     def unreadable(self) -> list[NotTaken]:
-        """Objects, and folders of them, that wait because they can't be read now."""
-        return [*(self._unreadable | self._tried_again).values()]
+        """Objects that wait, and folders of them: those that can't be read now, and those with a
+        name of ours that can't be ours.
+        """
+        return [*(self._unreadable | self._tried_again).values(), *self._passed_by]
 
     @property
     def set_aside(self) -> list[LandingObject]:
@@ -54,16 +57,17 @@ class Arrivals:
             if landed := landing_object(key):
                 self._tried_again[key] = not_taken
                 self.pending.append(landed)
-        unlisted: list[NotTaken] = []
+        not_listed: list[NotTaken] = []
         since = "" if rescan else checkpoint.watermark
-        for landed in list_objects(self._lake.storage, since, unlisted):
+        for landed in list_objects(self._lake.storage, since, not_listed, checkpoint.has):
             if rescan and landed.hour < checkpoint.watermark and not parse_name(landed.key):
                 if landed.key not in taken and landed.key not in self._known:
                     self._known.add(landed.key)
                     self.pending.append(landed)
             else:
                 self._add(landed, checkpoint)
-        self._unreadable = {folder.key: folder for folder in unlisted}
+        self._passed_by = [each for each in not_listed if landing_object(each.key)]
+        self._unreadable = {each.key: each for each in not_listed if not landing_object(each.key)}
         self.pending.sort()
 
     def settle(self, taken: Iterable[str], not_taken: Iterable[NotTaken]) -> None:

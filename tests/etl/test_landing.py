@@ -5,8 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from etl.harness import NOON_US, Home, change, encode, error_line, foreign_key, transform
-from tradelake.delivery.names import ObjectName, error_key, landing_key
+from etl.harness import (
+    DELIVERY,
+    NOON_US,
+    STREAM,
+    Home,
+    change,
+    encode,
+    error_line,
+    foreign_key,
+    transform,
+)
+from tradelake.delivery import state as delivery_state
+from tradelake.delivery.names import ObjectName, error_key, landing_key, parse_name
+from tradelake.delivery.state import Delivered, State
 from tradelake.etl import landing
 from tradelake.etl.landing import landing_object, list_objects, split_lines
 from tradelake.storage import LocalStorage
@@ -194,6 +206,47 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_unreadable(
 
 def test_a_name_that_is_no_text_has_no_place_in_the_landing_zone() -> None:
     assert landing.landing_object("landing/trades/2025/11/22/12/\udcff.gz") is None
+
+
+@pytest.mark.parametrize(
+    ("state", "listed"),
+    [
+        (State(DELIVERY, "s", Delivered(1, 5, "a", None, 5, 0, NOON_US), done=False), [5]),
+        (State(DELIVERY, "s", Delivered(1, 9, "a", None, 9, 0, NOON_US)), [5, 9]),
+        (State("0ther000", "s", Delivered(1, 1, "a", None, 1, 0, NOON_US)), [5, 9]),
+        (None, [5, 9]),
+    ],
+    ids=["beyond", "delivered", "of another delivery", "nothing known"],
+)
+def test_objects_of_ours_are_listed_as_far_as_delivery_has_come(
+    tmp_path: Path, state: State | None, listed: list[int]
+) -> None:
+    storage = LocalStorage(tmp_path, sync=False)
+    for last in (5, 9):
+        storage.put(landing_key(ObjectName(STREAM, DELIVERY, last, last), NOON_US), b"")
+    if state:
+        delivery_state.save(storage, STREAM, state)
+    passed_by: list[landing.NotTaken] = []
+
+    found = list_objects(storage, "", passed_by)
+
+    assert [name.last for each in found if (name := parse_name(each.key))] == listed
+    assert len(found) + len(passed_by) == 2
+
+
+def test_a_damaged_delivery_state_says_nothing_of_what_was_delivered(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path, sync=False)
+    storage.put(f"delivery/{STREAM}.json", b"damaged")
+    storage.put(landing_key(ObjectName(STREAM, DELIVERY, 1, 9), NOON_US), b"")
+
+    assert len(list_objects(storage)) == 1
+
+
+def test_a_range_that_ends_before_it_begins_is_no_name_of_ours() -> None:
+    landed = landing_object(landing_key(ObjectName(STREAM, DELIVERY, 9, 5), NOON_US))
+
+    assert landed is not None
+    assert landing.own_range(landed) is None
 
 
 def test_hidden_names_are_no_objects(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def parse_name(key: str) -> ObjectName | None:
     if match is None:
         return None
     stream, delivery_id, first, last = match.groups()
-    return ObjectName(stream, delivery_id, int(first), int(last))
+    return ObjectName(stream, delivery_id, int(first), int(last)) if first <= last else None
 
 
 def widened(key: str, last: int) -> str:

@@ -8,7 +8,7 @@ Streams and objects whose names begin with `.` or `_` are hidden, as Athena and 
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from tradelake.delivery.names import parse_name
-from tradelake.errors import ObjectUnavailable, StorageError
+from tradelake.errors import ObjectMissing, ObjectUnavailable, StorageError
+from tradelake.etl.claims import Claims
 from tradelake.storage import Storage
 
 LANDING = "landing"
@@ -133,23 +134,61 @@ def list_hours(storage: Storage, since: str, before: str) -> set[tuple[str, str]
 
 
 def list_objects(
-    storage: Storage, since_hour: str = "", not_taken: list[NotTaken] | None = None
+    storage: Storage,
+    since_hour: str = "",
+    not_taken: list[NotTaken] | None = None,
+    taken: Callable[[LandingObject], bool] = lambda _: True,
 ) -> list[LandingObject]:
     """All objects in hour folders not older than `since_hour`, oldest folder first.
 
-    Parts whose merged object lies beside them are left out: its records are theirs.
-    not_taken: is given the folders that can't be listed now; without it such a folder is an error.
+    Parts whose merged object lies beside them are left out: its records are theirs. Left out, too,
+    is what our own delivery can't have made, though its name says so.
+    not_taken: is given that, and the folders that can't be listed now; without it such a folder is
+    an error. taken: whether an object was; a wider one that was not is read before it may stand
+    for others.
     """
-    found: list[LandingObject] = []
+    passed_by: list[NotTaken] = []
+    folders: list[list[LandingObject]] = []
     listing = _Listing(storage, since_hour, not_taken)
     for root in _BETWEEN:
         for stream in listing.streams(root):
             for folder in listing.hour_folders(f"{root}/{stream}{_BETWEEN[root]}"):
                 keys = (f"{folder}/{name}" for name in listing.children(folder))
-                objects = [landed for key in keys if (landed := landing_object(key))]
-                parts = containers(objects) if _may_overlap(objects) else {}
-                found += [landed for landed in objects if landed not in parts]
+                folders.append([landed for key in keys if (landed := landing_object(key))])
+    claims, found = Claims(storage), []
+    for objects in folders:
+        beyond = {landed for landed in objects if claims.beyond(landed.key)}
+        passed_by += (NotTaken(landed.key, _BEYOND) for landed in sorted(beyond))
+        objects = [landed for landed in objects if landed not in beyond]
+        while parts := containers(objects) if _may_overlap(objects) else {}:
+            wider = {each for each in parts.values() if not taken(each)}
+            doubtful = {each for each in wider if not _has_all_lines(storage, each)}
+            passed_by += (NotTaken(landed.key, _NOT_WHOLE) for landed in sorted(doubtful))
+            gone = doubtful or parts.keys()
+            objects = [landed for landed in objects if landed not in gone]
+        found += objects
+    if not_taken is not None:
+        not_taken += passed_by
     return sorted(found)
+
+
+_BEYOND = "its name claims positions that were never delivered"
+_NOT_WHOLE = "its name claims the positions of objects beside it, and it has not all their lines"
+
+
+def _has_all_lines(storage: Storage, wide: LandingObject) -> bool:
+    """Whether it holds a line for each position, with those that failed, or did not, elsewhere."""
+    folder, name = wide.key.rsplit("/", 1)
+    stream, lines = folder.split("/")[1], 0
+    for root in _BETWEEN:
+        half = LandingObject(wide.hour, f"{hour_folder(root, stream, wide.hour)}/{name}")
+        try:
+            lines += read_object(storage, half).count(b"\n")
+        except ObjectMissing:
+            continue
+        except (Unreadable, StorageError):
+            return False
+    return lines == positions_of(wide)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def find_units(storage: Storage, stream: str, hour: str) -> Iterator[list[Unit]]
             return  # half a folder tells nothing
         for file in files:
             name = parse_name(file)
-            if name is not None and name.stream == stream and name.first <= name.last:
+            if name is not None and name.stream == stream:
                 ranges = found.setdefault(name.delivery_id, {})
                 objects = ranges.setdefault((name.first, name.last), {})
                 objects[root] = LandingObject(hour, f"{folder}/{file}")
