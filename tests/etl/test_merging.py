@@ -1,6 +1,7 @@
 """Merging small landing objects: fewer objects, the same lines, and each record taken once."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tradelake.delivery import state as delivery_state
 from tradelake.delivery.names import parse_name
 from tradelake.delivery.state import Delivered, State
 from tradelake.errors import StorageError
+from tradelake.etl.checkpoint import Checkpoint
 from tradelake.etl.hourfolder import KEPT_SECONDS, MergeLimits
 from tradelake.etl.landing import list_objects, read_object
 from tradelake.etl.merging import Merging
@@ -311,6 +313,22 @@ def test_folders_that_are_done_are_not_looked_into_again(home: Home, faulty: Fau
     assert merging.step(home.writer.state) is None
 
     assert faulty.reads == []
+
+
+def test_nothing_is_merged_that_the_checkpoint_would_not_know_as_taken(home: Home) -> None:
+    """Earlier checkpoints left open what an object without bad records has none of."""
+    take(home, land(home, 1, 1, 1, bad=(1,)))
+    taken = home.writer.state.checkpoint
+    source = f"{STREAM}/{DELIVERY}"
+    ranges_before = {f"landing/{source}": ((1, 1), (3, 3)), f"landing-errors/{source}": ((2, 2),)}
+    earlier = Checkpoint(taken.watermark, ranges_before, taken.names)
+    home.clock.advance(2 * HOUR)
+    merging = Merging(home.lake, home.clock)
+
+    assert merging.step(replace(home.writer.state, checkpoint=earlier)) is None
+
+    assert ranges(home) == [(1, 1), (3, 3)]
+    assert ranges(home, "landing-errors") == [(2, 2)]
 
 
 def test_a_process_that_makes_one_step_merges_the_newest_closed_hour(
