@@ -75,6 +75,31 @@ def test_a_closed_input_can_not_be_read(home: Path) -> None:
     assert done.stderr == b"tradelake: can't read -: Bad file descriptor\n"
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("<&-", "Bad file descriptor"),
+        ("< <(printf 'select \\xff')", "the query is not UTF-8 at byte 8; save it as UTF-8"),
+        ("< <(printf 'select 1' | iconv -t utf-16)", "the query is not UTF-8 at byte 1"),
+        ("< <(yes)", "the query has more than 262144 bytes"),
+    ],
+)
+def test_a_query_that_can_not_be_read_is_told_in_one_sentence(
+    given: str, said: str, home: Path
+) -> None:
+    done = in_bash(f"tradelake sql - {given}", home)
+    assert done.returncode == 2
+    assert done.stderr.decode().startswith(f"tradelake: can't read -: {said}")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_a_query_is_read_as_utf_8_whatever_the_locale(encoding: str, home: Path) -> None:
+    command = "printf '\\xef\\xbb\\xbf%s' \"select '\u20ac' as x\" | tradelake sql --format json -"
+    done = in_bash(command, home, PYTHONIOENCODING=encoding)
+    assert json.loads(done.stdout) == [{"x": "\u20ac"}]
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-16"])
 @pytest.mark.parametrize(
     "command", ["status", 'sql "select chr(8364) x"', "demo --help", "config", "staßtus"]

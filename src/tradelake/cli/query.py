@@ -60,7 +60,26 @@ def sql(
         memory_limit=settings.memory_limit,
     )
     with engine:
-        write_result(engine.execute(sys.stdin.read() if query == "-" else query), form)
+        write_result(engine.execute(_from_stdin() if query == "-" else query), form)
+
+
+def _from_stdin() -> str:
+    """The query's text, UTF-8 whatever the locale; of an endless input no more than need be."""
+    from tradelake.errors import UsageError
+    from tradelake.query.statement import MAX_BYTES
+
+    try:
+        text = sys.stdin.buffer.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"can't read -: {error.strerror}") from None
+    if len(text) > MAX_BYTES:
+        raise UsageError(f"can't read -: the query has more than {MAX_BYTES} bytes")
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"can't read -: the query is not UTF-8 at byte {error.start + 1}; save it as UTF-8"
+        ) from None
 
 
 def _instant(option: str, text: str | None) -> str | None:
