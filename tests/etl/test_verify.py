@@ -3,6 +3,7 @@
 import gzip
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from etl.harness import NOON_US, Home, change, foreign_key
+from etl.harness import (
+    DELIVERY,
+    NOON_US,
+    STREAM,
+    Home,
+    change,
+    encode,
+    error_line,
+    foreign_key,
+    transform,
+)
+from tradelake.clock import to_datetime
+from tradelake.delivery.names import ObjectName, error_key
+from tradelake.etl.checkpoint import HOUR_FOLDERS
 from tradelake.etl.quarantine import Closed, closing_events
 from tradelake.etl.verify import Verdict, verify
 
@@ -56,6 +70,48 @@ def test_what_is_not_taken_yet_is_no_difference(lived_in: Home) -> None:
     lived_in.land([change("t9", "e9")])
 
     assert _verify(lived_in).differences == ()
+
+
+def test_an_object_that_counts_as_taken_and_that_no_batch_took_is_named(home: Home) -> None:
+    """What was taken holds a line for each of its positions, so nobody waits for it."""
+    home.fold(change("t1", "e1"), change("t2", "e2"))
+    assert _verify(home).differences == ()
+
+    name = ObjectName(STREAM, DELIVERY, 1, 2)
+    late = home.put(error_key(name, home.clock()), error_line(b"poison"))
+
+    assert _verify(home).differences == (f"{late.key} counts as taken, and no batch took it",)
+
+
+def test_an_old_object_that_nobody_looks_for_is_no_difference(home: Home) -> None:
+    """Before the watermark no name is remembered, so nothing is known about it."""
+    now = to_datetime(home.clock())
+    hours = [f"{now - timedelta(hours=n):%Y/%m/%d/%H}" for n in range(HOUR_FOLDERS + 2)]
+    [line] = transform([encode(change("t1", "e1"))])
+    assert line is not None
+    home.take([home.put(foreign_key("object", hour), line) for hour in reversed(hours[:-1])])
+    assert home.writer.state.checkpoint.watermark > hours[-1]
+
+    home.put(foreign_key("object", hours[-1]), line)
+
+    assert _verify(home).differences == ()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_positions_between_those_taken_that_no_batch_took_are_named(
+    home: Home, there: bool
+) -> None:
+    first, skipped, last = (home.land([change(key, key)] * 2) for key in ("t1", "t2", "t3"))
+    home.take(first + last)
+    if not there:
+        home.storage.delete(skipped.objects[0].key)
+
+    gap = f"{STREAM}/{DELIVERY}: positions 3 to 4 were delivered, and no object of them taken"
+    assert _verify(home).differences == (gap,)
+
+    if there:
+        home.take(skipped)
+        assert _verify(home).differences == ()
 
 
 def test_a_landing_object_that_is_gone_is_named(lived_in: Home) -> None:
