@@ -18,6 +18,7 @@ from tradelake.query.intervals import counts_months
 from tradelake.query.limits import TIME_LIMIT, Limits
 from tradelake.query.moment import check_moment, take_moment
 from tradelake.query.result import Result
+from tradelake.query.rows import with_field_names
 from tradelake.query.run import Run
 from tradelake.query.sandbox import open_sandbox
 from tradelake.query.shown import Shown, shown
@@ -163,7 +164,7 @@ def _result(
         raise QueryError("name the columns: * with times in other zones is not supported")
     fields, texts = [], list[Shown | None]()
     for place, field in enumerate(found):
-        kind, engine_type = field.type, run.types[place] if run.types else ""
+        kind, engine_type = field.type, str(run.types[place]) if run.types else ""
         if "map<null" in str(kind):
             raise QueryError("a map without types is not supported as a result; cast its keys")
         stamp = stamps[place] if len(stamps) == len(found) else None
@@ -174,6 +175,8 @@ def _result(
             kind = pa.int64()  # DuckDB sums integers into 128 bits; Trino's sum is a bigint
         elif pa.types.is_timestamp(kind):
             kind = pa.timestamp("us", tz="UTC" if kind.tz else None)
+        elif pa.types.is_nested(kind):
+            kind = with_field_names(kind, run.types[place])
         fields.append(pa.field(names[place], kind))
     schema = pa.schema(fields)
 
@@ -193,4 +196,6 @@ def _result(
 
 
 def _as(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_nested(kind):
+        return column.view(kind)  # a cast would look for fields of the same names
     return column if column.type == kind else column.cast(kind)

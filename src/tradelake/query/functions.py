@@ -188,7 +188,7 @@ sequence 2-3 generate_series
 map 0-2 map
 map_keys 1 map_keys
 map_values 1 map_values
-map_entries 1 map_entries
+map_entries 1 _tl_map_entries
 map_from_entries 1 map_from_entries
 map_concat 2+ map_concat
 map_filter 2 -

@@ -7,8 +7,9 @@ import pyarrow as pa
 
 from tradelake.errors import QueryError, TableError
 from tradelake.etl.lake import Lake, Moment, lake_exists
-from tradelake.etl.landing import LANDING, list_objects
+from tradelake.etl.landing import LANDING
 from tradelake.etl.ledger import ledger_table
+from tradelake.etl.listing import list_objects
 from tradelake.etl.quarantine import ENTRIES_SCHEMA
 from tradelake.etl.schema import (
     LEDGER,

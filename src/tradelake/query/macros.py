@@ -245,6 +245,7 @@ _COLLECTIONS = (
     + f" WHEN (strlen(CAST(x AS VARCHAR)) + 1) * n > {MAX_GROWN} AND n > 1 THEN "
     + fail(f"repeat would make an array of more than {MAX_GROWN} bytes")
     + " ELSE n END), lambda i: x)",
+    "_tl_map_entries(m) AS list_transform(map_entries(m), lambda e: row(e.key, e.value))",
     "_tl_early_day(d) AS CASE WHEN day(d) > 28 THEN CAST("
     + fail_text("a sequence by months must start on one of the days 1 to 28")
     + " AS DATE) ELSE d END",

@@ -24,7 +24,7 @@ class Run:
     def __init__(self, limits: Limits, explain_error: Callable[[Exception], QueryError]) -> None:
         self.connection: Any = None
         self.names: list[str] = []
-        self.types: list[str] = []
+        self.types: list[Any] = []
         self._limits = limits
         self._error = explain_error
         self._reader: Any = None
@@ -47,7 +47,7 @@ class Run:
             return
         relation = self.connection.sql(text)
         self.names = list(relation.columns)
-        self.types = [str(kind) for kind in relation.types]
+        self.types = list(relation.types)
         self._reader = relation.to_arrow_reader(BATCH_ROWS)
 
     def schema(self) -> pa.Schema:
