@@ -8,7 +8,7 @@ from typing import Any
 
 from tradelake.etl.engine import connect
 from tradelake.etl.lake import Lake
-from tradelake.etl.landing import list_objects
+from tradelake.etl.listing import list_objects
 from tradelake.etl.rules import load_rules
 from tradelake.etl.taken import find_taken
 from tradelake.etl.verify import verify

@@ -7,7 +7,8 @@ from tradelake.delivery.names import parse_name
 from tradelake.delivery.state import Delivered
 from tradelake.etl.checkpoint import Checkpoint
 from tradelake.etl.lake import Lake
-from tradelake.etl.landing import LandingObject, NotTaken, landing_object, list_objects
+from tradelake.etl.landing import LandingObject, NotTaken, landing_object
+from tradelake.etl.listing import list_objects
 from tradelake.etl.state import LakeState
 
 

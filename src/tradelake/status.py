@@ -14,10 +14,10 @@ from tradelake.etl.lake import Lake, lake_exists
 from tradelake.etl.landing import (
     LandingObject,
     Unreadable,
-    list_objects,
     read_object,
     split_lines,
 )
+from tradelake.etl.listing import list_objects
 from tradelake.etl.state import METADATA_KEY, LakeState
 from tradelake.etl.statistics import lags
 from tradelake.home import Home

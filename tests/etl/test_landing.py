@@ -20,7 +20,8 @@ from tradelake.delivery import state as delivery_state
 from tradelake.delivery.names import ObjectName, error_key, landing_key, parse_name
 from tradelake.delivery.state import Delivered, State
 from tradelake.etl import landing
-from tradelake.etl.landing import landing_object, list_objects, split_lines
+from tradelake.etl.landing import landing_object, split_lines
+from tradelake.etl.listing import list_objects
 from tradelake.storage import LocalStorage
 
 

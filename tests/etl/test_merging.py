@@ -17,7 +17,8 @@ from tradelake.delivery.state import Delivered, State
 from tradelake.errors import StorageError
 from tradelake.etl.checkpoint import Checkpoint
 from tradelake.etl.hourfolder import KEPT_SECONDS, MergeLimits
-from tradelake.etl.landing import list_objects, read_object
+from tradelake.etl.landing import read_object
+from tradelake.etl.listing import list_objects
 from tradelake.etl.merging import Merging
 from tradelake.etl.sidefiles import SideLog
 from tradelake.storage import LocalStorage

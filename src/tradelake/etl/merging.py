@@ -16,7 +16,8 @@ from tradelake.delivery import state as delivery_state
 from tradelake.errors import StorageError
 from tradelake.etl.hourfolder import HourFolder, Merged, MergeLimits
 from tradelake.etl.lake import Lake
-from tradelake.etl.landing import hour_folder, list_hours
+from tradelake.etl.landing import hour_folder
+from tradelake.etl.listing import list_hours
 from tradelake.etl.schema import QUARANTINE
 from tradelake.etl.sidefiles import SideFile
 from tradelake.etl.state import LakeState

@@ -15,7 +15,8 @@ from tradelake.etl.held import Held
 from tradelake.etl.intake import Intake
 from tradelake.etl.judge import judge_intake
 from tradelake.etl.lake import Lake, Moment
-from tradelake.etl.landing import LandingObject, list_objects
+from tradelake.etl.landing import LandingObject
+from tradelake.etl.listing import list_objects
 from tradelake.etl.quarantine import open_entries
 from tradelake.etl.rules import Rules
 from tradelake.etl.schema import (
