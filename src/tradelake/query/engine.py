@@ -22,7 +22,8 @@ from tradelake.query.rows import with_field_names
 from tradelake.query.run import Run
 from tradelake.query.sandbox import open_sandbox
 from tradelake.query.shown import Shown, shown
-from tradelake.query.stamps import Stamp, mark, outputs
+from tradelake.query.stamping import mark, outputs
+from tradelake.query.stamps import Stamp
 from tradelake.query.statement import Statement, parse
 from tradelake.query.translate import UNNAMED, translate
 

@@ -133,7 +133,7 @@ def _from_unixtime(seconds: exp.Expression, _: exp.Expression | None = None) -> 
 
 
 def _from_iso8601_timestamp(text: exp.Expression) -> exp.Expression:
-    """An offset within a plain text is seen beforehand, see `stamps.py`; elsewhere refused."""
+    """An offset within a plain text is seen beforehand, see `stamping.py`; elsewhere refused."""
     zoned = isinstance(text, exp.Literal)
     return call("_tl_from_iso8601_zoned" if zoned else "_tl_from_iso8601_timestamp", text)
 
