@@ -17,6 +17,7 @@ from tradelake.query.information import TABLES, information, view_name
 from tradelake.query.intervals import counts_months
 from tradelake.query.limits import TIME_LIMIT, Limits
 from tradelake.query.moment import check_moment, take_moment
+from tradelake.query.pieces import pieces
 from tradelake.query.result import Result
 from tradelake.query.rows import with_field_names
 from tradelake.query.run import Run
@@ -190,7 +191,7 @@ def _result(
                 ]
             except pa.ArrowInvalid as error:
                 raise QueryError(f"a value does not fit its type: {error}") from None
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            yield from pieces(pa.RecordBatch.from_arrays(columns, schema=schema))
         close()
 
     return Result(schema, batches(), close)
