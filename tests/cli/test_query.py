@@ -50,6 +50,17 @@ def test_sql_writes_a_table_and_csv(capsys: Captured) -> None:
     assert capsys.readouterr().out == "_col0\n17\n"
 
 
+@pytest.mark.parametrize(
+    "comment", ["-- first\n", "--\n", "--\tx\n-- y\n", "--first\n", "/* x */ "]
+)
+def test_a_query_may_begin_with_a_comment(capsys: Captured, comment: str) -> None:
+    assert run(["sql", f"{comment}select 1 as x", "--format", "csv"]) == 0
+    assert run(["sql", "--format=csv", f"{comment}select 1 as x"]) == 0
+    assert capsys.readouterr().out == "x\n1\n" * 2
+    assert run(["sql", "--first", "select 1"]) == 2
+    assert "No such option" in capsys.readouterr().err
+
+
 def test_wrong_sql_is_one_with_one_sentence(capsys: Captured) -> None:
     assert run(["sql", "select * from nowhere"]) == 1
     shown = capsys.readouterr()

@@ -1,10 +1,12 @@
 """sql, tables, describe, history: what is in the lake."""
 
+import re
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from tradelake.cli.context import Shell, shell_of
 from tradelake.cli.options import Json, Table
@@ -17,8 +19,17 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Adds the group's commands."""
-    for command in (sql, tables, describe, history):
+    app.command(cls=_TakesComments)(sql)
+    for command in (tables, describe, history):
         app.command()(command)
+
+
+class _TakesComments(TyperCommand):
+    """A text such as `-- all trades`, or of several lines, is a query and never an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        comments = re.compile(r"--(\s|.*\n)")
+        return super().parse_args(ctx, [f" {a}" if comments.match(a) else a for a in args])
 
 
 def sql(
