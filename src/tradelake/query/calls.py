@@ -15,7 +15,7 @@ from tradelake.query.casts import cast
 from tradelake.query.decimals import fill
 from tradelake.query.functions import FUNCTIONS
 from tradelake.query.intervals import interval
-from tradelake.query.nodes import call, marked
+from tradelake.query.nodes import call, literal, marked
 from tradelake.query.unnest import unnest
 from tradelake.query.zones import at_time_zone
 
@@ -72,6 +72,15 @@ def _percentile(value: exp.Expression, share: exp.Expression) -> exp.Expression:
     return call("quantile_disc", value, share)
 
 
+def _listagg(value: exp.Expression, *given: exp.Expression) -> exp.Expression:
+    """Without a separator there is none in Trino, a comma in DuckDB."""
+    if isinstance(value, exp.Distinct):  # the parser takes all arguments for what is distinct
+        first, *rest = value.expressions
+        value, given = exp.Distinct(expressions=[first]), tuple(rest)
+    between = literal(given[0], "the separator of listagg") if given else ""
+    return call("listagg", value, exp.Literal.string(between))
+
+
 _CALLS: dict[str, Callable[..., exp.Expression]] = {
     **times.CALLS,
     **lists.CALLS,
@@ -79,6 +88,7 @@ _CALLS: dict[str, Callable[..., exp.Expression]] = {
     "greatest": _none_if_any_is("greatest"),
     "least": _none_if_any_is("least"),
     "approx_percentile": _percentile,
+    "listagg": _listagg,
     "max_by": _ranked("max"),
     "min_by": _ranked("min"),
 }

@@ -26,8 +26,8 @@ def check_construct(node: exp.Expression) -> None:
     elif isinstance(node, exp.Distinct):
         if node.args.get("on") is not None:
             raise QueryError("DISTINCT ON is not Athena's SQL")
-        if isinstance(node.parent, exp.Anonymous) and len(node.expressions) > 1:
-            raise QueryError(f"{node.parent.name.lower()}(distinct …) takes one argument")
+        if isinstance(node.parent, exp.Anonymous):
+            _distinct(node.parent.name.lower(), len(node.expressions))
     elif isinstance(node, exp.SetOperation):
         if node.args.get("by_name") or node.args.get("side") or node.args.get("kind"):
             raise QueryError("set operations BY NAME are not Athena's SQL")
@@ -78,6 +78,14 @@ def _join(node: exp.Join) -> None:
         raise QueryError(f"{method or kind} JOIN is not Athena's SQL; write EXISTS or JOIN … ON")
     if side not in ("", "LEFT", "RIGHT", "FULL"):
         raise QueryError(f"{side} JOIN is not Athena's SQL")
+
+
+def _distinct(name: str, count: int) -> None:
+    if name == "listagg":
+        if count > 2:
+            raise QueryError("listagg takes a value and a separator")
+    elif count > 1:
+        raise QueryError(f"{name}(distinct …) takes one argument")
 
 
 def _around_call(node: exp.Expression) -> None:
