@@ -56,6 +56,8 @@ def _name_unnamed(tree: exp.Expression) -> None:
             bare = projection.unnest() if isinstance(projection, exp.Paren) else projection
             if isinstance(bare, exp.Column):
                 named.append(bare)
+            elif isinstance(bare, exp.Dot) and isinstance(bare.expression, exp.Identifier):
+                named.append(exp.alias_(bare.copy(), bare.name.lower(), quoted=True))
             elif isinstance(projection, exp.Alias | exp.Star | exp.Aliases | exp.Dot):
                 named.append(projection)
             else:
