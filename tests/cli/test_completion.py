@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from processes import environment, tradelake
-from tradelake.cli.options import TABLES
+from tradelake.cli.options import HUDI_TABLES, TABLES
+from tradelake.errors import QueryError
 from tradelake.query.lake import LakeCatalog
 from tradelake.storage import LocalStorage
 
@@ -54,6 +55,7 @@ def completed(words: list[str], path: str) -> list[str]:
         ("tradelake completion ", {"bash", "zsh", "fish"}),
         ("tradelake help quarantine l", {"list"}),
         ("tradelake describe p", {"pipeline_ledger", "processed_crypto_txn"}),
+        ("tradelake history p", {"processed_crypto_txn"}),
         ("tradelake changes import ", set()),  # bash goes on with the names of files
         ("tradelake sql 'select", set()),
     ],
@@ -105,7 +107,12 @@ def test_zsh_and_fish_are_answered_with_names_and_meanings(
 
 
 def test_the_tables_offered_are_those_there_are(tmp_path: Path) -> None:
-    assert set(TABLES) == set(LakeCatalog(LocalStorage(tmp_path)).load())
+    catalog = LakeCatalog(LocalStorage(tmp_path))
+    assert set(TABLES) == set(catalog.load())
+    for name in set(TABLES) - set(HUDI_TABLES):
+        with pytest.raises(QueryError, match="no timeline"):
+            catalog.history(name)
+    assert [catalog.history(name) for name in HUDI_TABLES] == [[], []]
 
 
 def test_a_shell_that_is_not_known_is_wrong_usage() -> None:

@@ -4,7 +4,7 @@ Python would take `1_000`, ` 7` and `inf` for numbers; nobody means these on a c
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -20,13 +20,24 @@ TABLES = (
 )
 """What completion offers; the catalog itself takes half a second to import."""
 
+HUDI_TABLES = ("processed_crypto_txn", "hourly_trade_stats")
+"""The tables that Hudi keeps, which have a timeline; the one that others follow first."""
 
-def _tables(incomplete: str) -> list[str]:
-    return [name for name in TABLES if name.startswith(incomplete)]
+
+def beginning(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """Completion with those of the names that go on from what is typed."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
 
 
 Table = Annotated[
-    str, typer.Argument(help="A table, with or without crypto.", autocompletion=_tables)
+    str,
+    typer.Argument(help="A table, with or without crypto.", autocompletion=beginning(TABLES)),
+]
+HudiTable = Annotated[
+    str,
+    typer.Argument(
+        help="A Hudi table, with or without crypto.", autocompletion=beginning(HUDI_TABLES)
+    ),
 ]
 
 DEFAULT_RATE = 100.0

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from tradelake.cli.context import Shell, shell_of
-from tradelake.cli.options import Json, Table
+from tradelake.cli.options import HudiTable, Json, Table
 from tradelake.cli.output import Format, print_json, print_table, write_result
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def describe(
 
 def history(
     context: typer.Context,
-    table: Table,
+    table: HudiTable,
     as_json: Json = False,
 ) -> None:
     """Show a table's timeline of commits, newest last.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tradelake.cli.context import shell_of
-from tradelake.cli.options import Json
+from tradelake.cli.options import HUDI_TABLES, Json, beginning
 from tradelake.cli.output import print_json
 from tradelake.cli.progress import Ticker, note, stopping
 from tradelake.errors import UsageError
@@ -18,17 +18,11 @@ if TYPE_CHECKING:
     from tradelake.hudi import ClusterResult
     from tradelake.settings import Settings
 
-TABLES = ("processed_crypto_txn", "hourly_trade_stats")
-"""The tables that Hudi keeps, the one that others follow first."""
-
-
-def _complete(incomplete: str) -> list[str]:
-    return [name for name in TABLES if name.startswith(incomplete)]
-
-
 Table = Annotated[
     str | None,
-    typer.Argument(help="One of the Hudi tables; without it, both.", autocompletion=_complete),
+    typer.Argument(
+        help="One of the Hudi tables; without it, both.", autocompletion=beginning(HUDI_TABLES)
+    ),
 ]
 
 
@@ -135,10 +129,10 @@ def cluster(context: typer.Context, table: Table = None, as_json: Json = False) 
 def _named(table: str | None) -> tuple[str, ...]:
     """The tables meant; a name may have its database in front."""
     if table is None:
-        return TABLES
+        return HUDI_TABLES
     name = table.lower().removeprefix("crypto.")
-    if name not in TABLES:
-        raise UsageError(f"{table!r} is not kept by Hudi; {' and '.join(TABLES)} are")
+    if name not in HUDI_TABLES:
+        raise UsageError(f"{table!r} is not kept by Hudi; {' and '.join(HUDI_TABLES)} are")
     return (name,)
 
 
