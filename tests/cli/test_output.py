@@ -81,6 +81,38 @@ def test_csv_tells_null_from_empty_and_quotes_what_needs_it() -> None:
     ]
 
 
+DOUBLES = {
+    "0": "0.0",
+    "-0.0": "-0.0",
+    "1.5": "1.5",
+    "-60000": "-60000.0",
+    "0.001": "0.001",
+    "0.0009": "9.0E-4",
+    "9999999": "9999999.0",
+    "10000000": "1.0E7",
+    "12345678.9": "1.23456789E7",
+    "-1e16": "-1.0E16",
+    "5e-324": "5.0E-324",
+    "1.7976931348623157e308": "1.7976931348623157E308",
+    "0.1234567890123456": "0.1234567890123456",
+    "inf": "Infinity",
+    "-inf": "-Infinity",
+    "nan": "NaN",
+}
+
+
+@pytest.mark.parametrize("form", [Format.CSV, Format.TABLE])
+def test_doubles_are_written_as_athena_shows_them(form: Format) -> None:
+    table = pa.table({"x": pa.array([float(text) for text in DOUBLES])})
+    lines = written(table, form).splitlines()[-len(DOUBLES) :]
+    assert [line.strip() for line in lines] == list(DOUBLES.values())
+
+
+def test_a_real_has_no_more_digits_than_it_needs() -> None:
+    table = pa.table({"x": pa.array([0.1, None, 1e10], pa.float32())})
+    assert written(table, Format.CSV) == "x\n0.1\n\n1.0E10\n"
+
+
 def test_a_table_is_aligned_numbers_to_the_right() -> None:
     table = pa.table({"pair": ["BTC/USDT", "日本"], "trades": [5, 12]})
     assert written(table, Format.TABLE).splitlines() == [

@@ -193,7 +193,28 @@ def _texts(column: "pa.Array") -> list[str | None]:
         if pa.types.is_decimal(kind):  # Arrow writes 0.00000001 as 1E-8
             return [format(Decimal(text), "f") if text and "E" in text else text for text in found]
         return found
+    if pa.types.is_floating(kind):
+        return [text and _double_text(text) for text in column.cast(pa.string()).to_pylist()]
     return [None if value is None else _text(value) for value in column.to_pylist()]
+
+
+def _double_text(text: str) -> str:
+    """A double as Athena shows it: 1.5, 1.0E16, Infinity.
+
+    Source: java.lang.Double.toString, an exponent below 10^-3 and from 10^7.
+    """
+    value = Decimal(text)
+    if not value.is_finite():
+        return str(value)
+    power = value.adjusted()
+    if not value or -3 <= power < 7:
+        return _with_point(value)
+    return f"{_with_point(value.scaleb(-power))}E{power}"
+
+
+def _with_point(value: Decimal) -> str:
+    whole, _, places = format(value, "f").partition(".")
+    return f"{whole}.{places.rstrip('0') or '0'}"
 
 
 def _text(value: object) -> str:
