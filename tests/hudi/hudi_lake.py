@@ -24,7 +24,7 @@ SCHEMA = pa.schema(
         ("price", pa.decimal128(10, 2)),
     ]
 )
-SPEC = TableSpec("crypto", "trades", SCHEMA, ("id",), "exchange", "version")
+SPEC = TableSpec("crypto", "trades", SCHEMA, ("id",), ("exchange",), "version")
 
 Row = tuple[str, str | None, int | None]
 """Key, partition, ordering."""

@@ -69,7 +69,7 @@ def test_a_table_of_spark_reads_as_spark_read_it(golden: LocalStorage) -> None:
     assert as_json(snapshot.read()) == expected(golden, step, instant)
     assert sum(file.rows or 0 for file in snapshot.files) == rows
     assert table.spec.record_key == ("transaction_id",)
-    assert table.spec.partition_by == "exchange"
+    assert table.spec.partition_by == ("exchange",)
     assert table.spec.hive_style
 
 

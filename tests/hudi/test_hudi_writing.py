@@ -167,7 +167,7 @@ def test_rows_without_a_partition_value_share_the_default_folder(
 
 
 def test_hive_style_folders_are_named_field_and_value(storage: LocalStorage, clock: Clock) -> None:
-    spec = TableSpec("crypto", "trades", SCHEMA, ("id",), "exchange", "version", hive_style=True)
+    spec = TableSpec("crypto", "trades", SCHEMA, ("id",), ("exchange",), "version", hive_style=True)
     table = HudiTable.create(storage, PATH, spec, clock)
     with table.writer("test") as writer, writer.transaction() as transaction:
         transaction.upsert(rows([("a", "OKX", 1), ("b", None, 1)]))
@@ -179,7 +179,7 @@ def test_hive_style_folders_are_named_field_and_value(storage: LocalStorage, clo
 
 
 def test_a_composite_key_without_partitions(storage: LocalStorage, clock: Clock) -> None:
-    spec = TableSpec("crypto", "trades", SCHEMA, ("id", "exchange"), None, "version")
+    spec = TableSpec("crypto", "trades", SCHEMA, ("id", "exchange"), (), "version")
     table = HudiTable.create(storage, PATH, spec, clock)
     with table.writer("test") as writer:
         with writer.transaction() as transaction:
@@ -213,7 +213,9 @@ def test_a_composite_key_without_partitions(storage: LocalStorage, clock: Clock)
 
 def test_numbers_may_be_keys_and_partitions(storage: LocalStorage, clock: Clock) -> None:
     schema = pa.schema([("n", pa.int64()), ("day", pa.int32()), ("at", pa.date32())])
-    table = HudiTable.create(storage, PATH, TableSpec("d", "t", schema, ("n",), "day", "at"), clock)
+    table = HudiTable.create(
+        storage, PATH, TableSpec("d", "t", schema, ("n",), ("day",), "at"), clock
+    )
     with table.writer("test") as writer:
         with writer.transaction() as transaction:
             columns = [pa.array([7, -8]), pa.array([1, 2], pa.int32())]
@@ -245,7 +247,7 @@ def test_every_type_comes_back_as_it_went_in(storage: LocalStorage, clock: Clock
     }
     wanted = pa.table(columns)
     table = HudiTable.create(
-        storage, PATH, TableSpec("d", "t", wanted.schema, ("id",), None, "l"), clock
+        storage, PATH, TableSpec("d", "t", wanted.schema, ("id",), (), "l"), clock
     )
     with table.writer("test") as writer, writer.transaction() as transaction:
         encoded = wanted.set_column(11, "text", wanted["text"].dictionary_encode())

@@ -38,7 +38,7 @@ PROCESSED_SPEC = TableSpec(
     name=PROCESSED,
     schema=PROCESSED_SCHEMA,
     record_key=("transaction_id",),
-    partition_by="exchange",
+    partition_by=("exchange",),
     ordering="change_order",
 )
 
@@ -67,7 +67,7 @@ STATISTICS_SPEC = TableSpec(
     name=STATISTICS,
     schema=STATISTICS_SCHEMA,
     record_key=STATISTICS_KEY,
-    partition_by="exchange",
+    partition_by=("exchange",),
     ordering="source_instant",
 )
 

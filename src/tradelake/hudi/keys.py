@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tradelake.errors import TableError
-from tradelake.hudi.layout import partition_folder
+from tradelake.hudi.layout import join, partition_folder
 from tradelake.hudi.spec import TableSpec
 
 _NULL = "__null__"
@@ -42,17 +42,25 @@ def partitions(rows: pa.Table, spec: TableSpec) -> tuple[npt.NDArray[np.int32], 
 
     Raises TableError for a value that can't name a folder.
     """
-    if spec.partition_by is None:
-        return np.zeros(len(rows), dtype=np.int32), [""]
-    values = pc.fill_null(_text(rows, spec.partition_by), "").dictionary_encode()
-    folders = [
-        partition_folder(value, spec.partition_by, hive_style=spec.hive_style)
-        for value in values.dictionary.to_pylist()
-    ]
+    codes, folders = np.zeros(len(rows), dtype=np.int64), [""]
+    for name in spec.partition_by:
+        values = pc.fill_null(_text(rows, name), "").dictionary_encode()
+        levels = [
+            partition_folder(value, name, hive_style=spec.hive_style)
+            for value in values.dictionary.to_pylist()
+        ]
+        codes = codes * len(levels) + values.indices.to_numpy()
+        if len(folders) == 1:
+            folders = [join(folders[0], level) for level in levels]
+            continue
+        paired = pa.array(codes).dictionary_encode()  # of all pairs, those that there are
+        pairs = [divmod(pair, len(levels)) for pair in paired.dictionary.to_pylist()]
+        folders = [join(folders[outer], levels[inner]) for outer, inner in pairs]
+        codes = paired.indices.to_numpy().astype(np.int64)
     distinct = sorted(set(folders))
     number = {folder: i for i, folder in enumerate(distinct)}
     translated = np.array([number[folder] for folder in folders], dtype=np.int32)
-    return translated[values.indices.to_numpy()], distinct
+    return translated[codes], distinct
 
 
 def as_keys(keys: pa.Array) -> pa.Array:

@@ -34,7 +34,12 @@ class DataFile:
     @property
     def relative(self) -> str:
         """The path below the table's folder."""
-        return f"{self.partition}/{self.name}" if self.partition else self.name
+        return join(self.partition, self.name)
+
+
+def join(folder: str, name: str) -> str:
+    """The path of something in a folder below the table's own, which is the empty one."""
+    return f"{folder}/{name}" if folder else name
 
 
 def base_file_name(file_id: str, task: int, instant: str) -> str:
@@ -57,7 +62,7 @@ def partition_folder(value: str | None, field: str, *, hive_style: bool) -> str:
     if _UNUSABLE.search(value) or too_long or parse_data_file("", folder):
         raise TableError(
             f"{value[:300]!r} in column {field!r} can't name a partition's folder: no / \\ : "
-            f"or control character, no leading dot, no file.s name, at most {_LONGEST_NAME} bytes"
+            f"or control character, no leading dot, no file's name, at most {_LONGEST_NAME} bytes"
         )
     return folder
 
@@ -120,8 +125,7 @@ class TableFolder:
             f"#partition metadata\n#{_java_date(to_datetime(now))}\n"
             f"commitTime={instant}\npartitionDepth={depth}\n"
         )
-        name = f"{partition}/{PARTITION_METADATA}" if partition else PARTITION_METADATA
-        self.storage.put(self.key(name), text.encode())
+        self.storage.put(self.key(join(partition, PARTITION_METADATA)), text.encode())
 
     def mark(self, instant: str, files: Mapping[str, bool]) -> None:
         """Announces base files before they are written: path, and whether it replaces another.

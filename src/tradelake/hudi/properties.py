@@ -23,6 +23,7 @@ METADATA_TABLE = (
 _VERSION = "hoodie.table.version"
 _KEY_GENERATOR = "hoodie.table.keygenerator.class"
 _KEY_GENERATORS = "org.apache.hudi.keygen."
+_PARTITION_FIELDS = "hoodie.table.partition.fields"
 _URL_ENCODED = "hoodie.datasource.write.partitionpath.urlencode"
 _HIVE_STYLE = "hoodie.datasource.write.hive_style_partitioning"
 _TIME_ZONE = "hoodie.table.timeline.timezone"
@@ -52,7 +53,7 @@ def describe(spec: TableSpec) -> dict[str, str]:
         "hoodie.table.base.file.format": "PARQUET",
         "hoodie.archivelog.folder": "archived",
         "hoodie.table.recordkey.fields": ",".join(spec.record_key),
-        "hoodie.table.partition.fields": spec.partition_by or "",
+        _PARTITION_FIELDS: ",".join(spec.partition_by),
         "hoodie.table.precombine.field": spec.ordering,
         _KEY_GENERATOR: _KEY_GENERATORS + _key_generator(spec),
         "hoodie.populate.meta.fields": "true",
@@ -69,13 +70,12 @@ def describe(spec: TableSpec) -> dict[str, str]:
 
 def to_spec(properties: Mapping[str, str], schema: pa.Schema) -> TableSpec:
     """The table that checked properties describe."""
-    partition = properties.get("hoodie.table.partition.fields", "")
     return TableSpec(
         database=properties.get("hoodie.database.name", ""),
         name=properties["hoodie.table.name"],
         schema=schema,
-        record_key=tuple(properties["hoodie.table.recordkey.fields"].split(",")),
-        partition_by=partition or None,
+        record_key=_fields(properties["hoodie.table.recordkey.fields"]),
+        partition_by=_fields(properties.get(_PARTITION_FIELDS, "")),
         ordering=properties.get("hoodie.table.precombine.field", ""),
         hive_style=properties.get(_HIVE_STYLE, "false") == "true",
     )
@@ -97,8 +97,6 @@ def check_readable(properties: Mapping[str, str], where: str) -> None:
     for name in ("hoodie.table.name", "hoodie.table.recordkey.fields"):
         if not properties.get(name):
             raise UnsupportedTable(f"{where} lacks {name}")
-    if "," in properties.get("hoodie.table.partition.fields", ""):
-        raise UnsupportedTable(f"{where} is partitioned by several fields: not handled")
     found = properties.get("hoodie.table.checksum")
     expected = _checksum(
         properties.get("hoodie.database.name", ""), properties["hoodie.table.name"]
@@ -148,10 +146,17 @@ def to_bytes(properties: Mapping[str, str], saved_at: int) -> bytes:
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
+def _fields(text: str) -> tuple[str, ...]:
+    """The names in a list of fields, as Hudi splits it."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _key_generator(spec: TableSpec) -> str:
-    if spec.partition_by is None:
+    """The one that Hudi itself infers from the numbers of fields."""
+    if not spec.partition_by:
         return "NonpartitionedKeyGenerator"
-    return "SimpleKeyGenerator" if len(spec.record_key) == 1 else "ComplexKeyGenerator"
+    single = len(spec.record_key) == len(spec.partition_by) == 1
+    return "SimpleKeyGenerator" if single else "ComplexKeyGenerator"
 
 
 def _checksum(database: str, table: str) -> int:

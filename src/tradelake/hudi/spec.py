@@ -21,7 +21,8 @@ class TableSpec:
     schema           the columns without Hudi's five meta columns; every one may be null except
                      where the key needs a value
     record_key       the fields that identify a row in the whole table: text or whole numbers
-    partition_by     the text or whole-number field whose value names a row's folder; or None
+    partition_by     the text or whole-number fields whose values name a row's folder, a level of
+                     folders each; none: all rows lie in the table's own folder
     ordering         the field that says which of two rows with one key is newer (Hudi: precombine);
                      text, whole number, decimal, date or timestamp; null is older than any value
     hive_style       folders are named `field=value` instead of `value`
@@ -31,7 +32,7 @@ class TableSpec:
     name: str
     schema: pa.Schema
     record_key: tuple[str, ...]
-    partition_by: str | None
+    partition_by: tuple[str, ...]
     ordering: str
     hive_style: bool = False
 
@@ -60,8 +61,8 @@ class TableSpec:
         """Raises UnsupportedTable when key, partition or ordering have types we can't write."""
         for name in self.record_key:
             self._expect(name, "record key", _is_key)
-        if self.partition_by is not None:
-            self._expect(self.partition_by, "partition", _is_key)
+        for name in self.partition_by:
+            self._expect(name, "partition", _is_key)
         self._expect(self.ordering, "ordering", _is_ordered)
 
     def _expect(self, name: str, role: str, accepts: Callable[[pa.DataType], bool]) -> None:
