@@ -9,7 +9,8 @@
     ├── TableError            a Hudi table can't be used
     │   ├── UnsupportedTable  a version or feature we do not maintain
     │   ├── DamagedTable      a file of the table does not hold what it must
-    │   └── LeaseHeld         another writer holds the table
+    │   ├── LeaseHeld         another writer holds the table
+    │   └── LeaseLost         this writer may not be the only one any more
     ├── StoreError            the transaction store refused a write
     └── QueryError            SQL that is wrong, unsupported or not allowed
 
@@ -56,6 +57,10 @@ class DamagedTable(TableError):
 
 class LeaseHeld(TableError):
     """Another writer holds the table; the message says who."""
+
+
+class LeaseLost(TableError):
+    """The writer's lock is gone or has run out; it writes nothing more, another one may."""
 
 
 class StoreError(TradelakeError):

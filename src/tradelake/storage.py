@@ -16,6 +16,7 @@ from typing import Protocol
 
 from tradelake.errors import (
     LeaseHeld,
+    LeaseLost,
     ObjectExists,
     ObjectMissing,
     ObjectUnavailable,
@@ -23,6 +24,18 @@ from tradelake.errors import (
 )
 
 _TEMPORARY = ".tmp-"
+
+
+class Lease(Protocol):
+    """A lock that is held. Who changes things under it asks before every change."""
+
+    def check(self) -> None:
+        """Raises LeaseLost unless nobody else can have the lock, now and during the next change.
+
+        It is cheap and may be called from any thread. A lease that expires says no before its time
+        is over, by a margin longer than a put may take and than clocks differ: a put that was
+        begun after a check must have ended, or failed, before a successor's first look.
+        """
 
 
 class Storage(Protocol):
@@ -59,8 +72,11 @@ class Storage(Protocol):
     def url(self, key: str) -> str:
         """The address under which DuckDB and Arrow open the object themselves."""
 
-    def lock(self, key: str, holder: str) -> contextlib.AbstractContextManager[None]:
-        """Holds a lock for the length of the context; raises LeaseHeld naming the holder."""
+    def lock(self, key: str, holder: str) -> contextlib.AbstractContextManager[Lease]:
+        """Holds a lock for the length of the context, if nothing takes it away (`Lease.check`).
+
+        Raises LeaseHeld naming the holder.
+        """
 
 
 class LocalStorage:
@@ -186,28 +202,26 @@ class LocalStorage:
         return str(self._path(key))
 
     @contextlib.contextmanager
-    def lock(self, key: str, holder: str) -> Iterator[None]:
-        """An operating-system lock: free the moment its holder dies, however it dies."""
+    def lock(self, key: str, holder: str) -> Iterator[Lease]:
+        """An operating-system lock: free the moment its holder dies, however it dies.
+
+        It is of the file, not of its name: a lease is lost when the file is deleted or replaced,
+        for then another one can lock what has its name.
+        """
         path = self._path(key)
         try:
             self._make_folder(path.parent)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            lease = _FileLease.take(path)
         except OSError as error:
             raise StorageError(f"can't lock {path}: {error.strerror or error}") from error
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                held_by = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
-                raise LeaseHeld(
-                    f"{path.parent} is being written by {held_by or 'another process'}; "
-                    "stop it, or wait until it is done"
-                ) from None
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, holder.encode(), 0)
-            yield
+                lease.say(holder)
+            except OSError as error:
+                raise StorageError(f"can't lock {path}: {error.strerror or error}") from error
+            yield lease
         finally:
-            os.close(descriptor)
+            lease.free()
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
@@ -246,6 +260,63 @@ class LocalStorage:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+class _FileLease:
+    """The lock of a file that is open."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+        found = os.fstat(descriptor)
+        _require_regular(found)
+        self._identity = (found.st_dev, found.st_ino)
+
+    @classmethod
+    def take(cls, path: Path) -> "_FileLease":
+        """Locks the file that has the name; makes it if there is none."""
+        while True:
+            # A link would have another file written; opening a FIFO would wait for ever.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = os.open(path, flags, 0o644)
+            try:
+                lease = cls(path, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held_by = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
+                os.close(descriptor)
+                raise LeaseHeld(
+                    f"{path.parent} is being written by {held_by or 'another process'}; "
+                    "stop it, or wait until it is done"
+                ) from None
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if lease._is_named():
+                return lease
+            lease.free()  # it was replaced between opening and locking
+
+    def check(self) -> None:
+        if not self._is_named():
+            raise LeaseLost(
+                f"the lock {self._path} was deleted or replaced while it was held, so another "
+                "writer may be at work; nothing more is written. Leave that file alone, and begin "
+                "anew"
+            )
+
+    def say(self, holder: str) -> None:
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, holder.encode(), 0)
+
+    def free(self) -> None:
+        os.close(self._descriptor)
+
+    def _is_named(self) -> bool:
+        try:
+            found = os.lstat(self._path)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
 
 
 @contextlib.contextmanager

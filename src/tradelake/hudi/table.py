@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -11,6 +11,7 @@ from tradelake.clock import Clock, system_clock
 from tradelake.errors import DamagedTable, ObjectExists, ObjectMissing, TableError
 from tradelake.hudi import properties
 from tradelake.hudi.commits import CLUSTER, SCHEMA, CommitLog
+from tradelake.hudi.fenced import FencedStorage
 from tradelake.hudi.groups import MAX_GROUP_ROWS, SMALL_GROUP_ROWS, GroupSizes
 from tradelake.hudi.layout import LEASE, PROPERTIES, PROPERTIES_BACKUP, TableFolder
 from tradelake.hudi.schema import from_avro
@@ -186,18 +187,20 @@ class HudiTable:
 
         Takes the lease (another one who tries is told `holder`), undoes commits that died, drops
         the metadata table, and reads all keys. Raises LeaseHeld, UnsupportedTable, DamagedTable.
+        Once the lease is lost every change raises LeaseLost.
         """
         with (
-            self._folder.storage.lock(self._folder.meta(LEASE), holder),
+            self._folder.storage.lock(self._folder.meta(LEASE), holder) as lease,
             ThreadPoolExecutor(threads) as pool,
         ):
-            found = _properties(self._folder)
-            _restore_properties(self._folder)
-            schema = _schema(self._folder, Timeline.load(self._folder), self._log, found)
+            folder = replace(self._folder, storage=FencedStorage(self._folder.storage, lease))
+            found = _properties(folder)
+            _restore_properties(folder)
+            schema = _schema(folder, Timeline.load(folder), self._log, found)
             spec = properties.to_spec(found, schema)
-            properties.check_writable(found, spec, self._folder.path)
+            properties.check_writable(found, spec, folder.path)
             sizes = GroupSizes(small_group_rows, max_group_rows)
-            state = TableState(self._folder, spec, self._log, self._clock, sizes, pool)
+            state = TableState(folder, spec, self._log, self._clock, sizes, pool)
             state.load()
             self.spec = spec
             writer = Writer(state)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import duckdb
 
 from tradelake.clock import Clock, system_clock
-from tradelake.errors import LeaseHeld, StorageError, StoreError
+from tradelake.errors import LeaseHeld, LeaseLost, StorageError, StoreError
 from tradelake.etl.landing import NotTaken
 from tradelake.home import Home
 from tradelake.housekeeping import Done
@@ -102,7 +102,7 @@ class Service:
             while not stop.is_set():
                 try:
                     self._follow(stop, every, rescan)
-                except (LeaseHeld, *PASSING) as error:
+                except (LeaseHeld, LeaseLost, *PASSING) as error:
                     if isinstance(error, LeaseHeld) and not self._began:
                         raise
                     if self._was_calm():
