@@ -50,7 +50,8 @@ check: install  ## format, lint, types, layers, docs
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_docs.py
 
-bench: install  ## the figures, measured here and now
+bench:  ## the figures, measured here and now, with the peers' beside them
+	@$(MAKE) --no-print-directory install EXTRAS=bench$(if $(EXTRAS),$(comma)$(EXTRAS))
 	$(BIN)/python -m bench
 
 screenshot: install  ## the page's picture in docs/, anew (needs Chromium)
@@ -63,6 +64,8 @@ lock:  ## pins the requirements anew, with hashes
 	  --allow-unsafe --no-header --extra dashboard -c requirements/base.txt -o requirements/dashboard.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --allow-unsafe --no-header --extra dev -c requirements/base.txt -c requirements/dashboard.txt -o requirements/dev.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --allow-unsafe --no-header --extra bench -c requirements/base.txt -o requirements/bench.txt pyproject.toml
 
 clean:  ## removes what the build made (not .tradelake, which is your data)
 	rm -rf $(VENV) build src/*.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from bench.material import START_US, write_landing
 from bench.process import Cost, tradelake
+from bench.steady import steady
+from bench.ten_million import ten_million
+from bench.upserting import upserts
 
 TRADES = Path(__file__).parents[2] / "shared" / "data" / "trades"
 
@@ -146,6 +149,9 @@ FIGURES: dict[str, Callable[[Path], None]] = {
         backlog,
         stop,
         freshness,
+        upserts,
+        steady,
+        ten_million,
     )
 }
 
