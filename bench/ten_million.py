@@ -46,7 +46,7 @@ def _snapshots(folder: Path) -> None:
 
         def query(text: str, urls: list[str]) -> Any:
             connection.read_parquet(urls).create_view("files", replace=True)
-            return connection.execute(text).to_arrow_table()
+            return connection.sql(text).to_arrow_table()
 
         on_files = _best(lambda: query(_AGGREGATE, bare))
         on_snapshot = _best(lambda: query(_AGGREGATE, current()))
