@@ -1,6 +1,6 @@
 """Base files: the Parquet files that hold the rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from tradelake.hudi.schema import (
 )
 from tradelake.storage import Storage
 
+_BATCH_ROWS = 65_536
 # Same for every row of a file, so never read back: both follow from where the row is written.
 PLACE_COLUMNS = (PARTITION_PATH, FILE_NAME)
 
@@ -55,6 +56,26 @@ def read(storage: Storage, key: str, schema: pa.Schema) -> pa.Table:
             for field in schema
         ]
         return pa.table(columns, schema=schema)
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedTable(f"{key} is no Parquet file of this table: {error}") from error
+
+
+def batches(storage: Storage, key: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The same as record batches, without holding all of a large file decoded.
+
+    Raises DamagedTable as `read` does, as late as the damage is met.
+    """
+    try:
+        file = pq.ParquetFile(pa.BufferReader(storage.get(key)))
+        present = [name for name in schema.names if name in set(file.schema_arrow.names)]
+        for batch in file.iter_batches(_BATCH_ROWS, columns=present, use_threads=False):
+            columns = [
+                batch.column(field.name).cast(field.type)
+                if field.name in present
+                else pa.nulls(len(batch), field.type)
+                for field in schema
+            ]
+            yield pa.record_batch(columns, schema=schema)
     except (pa.ArrowException, OSError) as error:
         raise DamagedTable(f"{key} is no Parquet file of this table: {error}") from error
 

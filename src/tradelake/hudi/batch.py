@@ -1,6 +1,6 @@
 """A batch: what one transaction was asked to write, reduced to one row or delete a key."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,38 @@ from tradelake.hudi.keys import partitions, record_keys
 from tradelake.hudi.murmur import hash64
 from tradelake.hudi.spec import TableSpec
 
+Mask = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Put:
+    """A call that brings rows, which have the table's columns."""
+
+    rows: pa.Table
+    new: bool = False
+    """No row may have a key that is there already."""
+    bulk: bool = False
+    """The rows get file groups of their own."""
+    overwrites: bool = False
+    """They take the place of all that is stored in their partitions."""
+
+
+@dataclass(frozen=True)
+class Delete:
+    """A call that names keys to be deleted."""
+
+    keys: pa.Array
+
+
+Call = Put | Delete
+
 
 @dataclass(frozen=True)
 class Batch:
     """Rows with distinct keys, and distinct keys to delete that no row has.
 
-    Everything but `deletes` and `delete_hashes` has one entry per row.
+    Rows, keys, hashes, partition and the masks have one entry per row.
     """
 
     rows: pa.Table
@@ -27,10 +53,19 @@ class Batch:
     partition: npt.NDArray[np.int32]
     """Number in `folders`."""
     folders: list[str]
-    forced: npt.NDArray[np.bool_]
-    """The key was deleted earlier in the transaction: no stored row can be newer."""
+    forced: Mask
+    """Whatever the table holds of the key is older: it was deleted earlier, or overwritten."""
+    new: Mask
+    """The table must not hold the key, unless the row is forced."""
+    bulk: Mask
+    overwritten: frozenset[str]
+    """The folders of which nothing stays."""
     deletes: pa.Array
     delete_hashes: npt.NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        """How many keys it is about."""
+        return len(self.keys) + len(self.deletes)
 
 
 def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -53,31 +88,35 @@ def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, names=schema.names)
 
 
-def gather(
-    spec: TableSpec,
-    upserts: Sequence[tuple[int, pa.Table]],
-    deletes: Sequence[tuple[int, pa.Array]],
-) -> Batch:
-    """Reduces calls, each with its number in the transaction, to a batch.
+def gather(spec: TableSpec, calls: Sequence[Call]) -> Batch:
+    """Reduces the calls of a transaction, in their order, to a batch.
 
-    A delete undoes the upserts of that key before it. Of several rows with one key the greatest
-    ordering value counts, of equal ones the last.
+    A delete undoes the puts of that key before it. Of several rows with one key the greatest
+    ordering value counts, of equal ones the last. Raises TableError for a row whose key must be
+    new and isn't.
     """
-    tables = [table for _, table in upserts] or [spec.schema.empty_table()]
+    puts = [(n, call) for n, call in enumerate(calls) if isinstance(call, Put)]
+    tables = [call.rows for _, call in puts] or [spec.schema.empty_table()]
     rows = pa.concat_tables(tables).combine_chunks()
-    called = np.repeat([n for n, _ in upserts], [len(t) for _, t in upserts]).astype(np.int64)
+    called = np.repeat([n for n, _ in puts], [len(p.rows) for _, p in puts]).astype(np.int64)
     keys = record_keys(rows, spec.record_key)
-    deleted, last = _last_deletes(deletes)
+    deleted, last = _last_deletes(calls)
     position = _positions(keys, deleted)
     forced = position >= 0
     live = np.ones(len(keys), dtype=np.bool_)
     live[forced] = called[forced] > last[position[forced]]
+    forced |= _marked(called, (isinstance(c, Put) and c.overwrites for c in calls))
+    new = _marked(called, (isinstance(c, Put) and c.new for c in calls))
     if not live.all():
-        rows, keys, forced = rows.filter(live), keys.filter(pa.array(live)), forced[live]
+        rows, keys, called = rows.filter(live), keys.filter(pa.array(live)), called[live]
+        forced, new = forced[live], new[live]
     hashes = hash64(keys)
     if _any_twice(hashes):
-        chosen = _newest(keys, rows.column(spec.ordering))
-        rows, keys, forced = rows.take(chosen), keys.take(chosen), forced[chosen]
+        same = keys.dictionary_encode().indices.to_numpy()
+        _refuse_repeated(keys, same, new)
+        chosen = _newest(same, rows.column(spec.ordering))
+        forced, new = _any_of_key(forced, same)[chosen], _any_of_key(new, same)[chosen]
+        rows, keys, called = rows.take(chosen), keys.take(chosen), called[chosen]
         hashes = hashes[chosen]
     codes, folders = partitions(rows, spec)
     if len(deleted):
@@ -89,9 +128,39 @@ def gather(
         partition=codes,
         folders=folders,
         forced=forced,
+        new=new,
+        bulk=_marked(called, (isinstance(c, Put) and c.bulk for c in calls)),
+        overwritten=frozenset(
+            folder for _, put in puts if put.overwrites for folder in partitions(put.rows, spec)[1]
+        ),
         deletes=deleted,
         delete_hashes=hash64(deleted),
     )
+
+
+def _marked(called: Numbers, marks: Iterable[bool]) -> Mask:
+    """For each row whether its call has the mark."""
+    by_call = np.fromiter(marks, dtype=np.bool_)
+    return by_call[called] if len(called) else np.zeros(0, dtype=np.bool_)
+
+
+def _any_of_key(mask: Mask, same: Numbers) -> Mask:
+    """For each row whether any row of its key has the mark."""
+    return np.bincount(same, weights=mask)[same] > 0
+
+
+def _refuse_repeated(keys: pa.Array, same: Numbers, new: Mask) -> None:
+    """Raises TableError for a row that must be new and follows one of its key."""
+    order = np.argsort(same, kind="stable")
+    follows = np.append(False, same[order][1:] == same[order][:-1])
+    repeated = np.flatnonzero(follows & new[order])
+    if len(repeated):
+        raise not_new(keys[int(order[repeated[0]])].as_py(), "is in this transaction already")
+
+
+def not_new(key: str, why: str) -> TableError:
+    """What is told of an insert whose key is there."""
+    return TableError(f"can't insert {key!r}: the key {why}; upsert it to change its row")
 
 
 def _any_twice(hashes: npt.NDArray[np.uint64]) -> bool:
@@ -99,10 +168,9 @@ def _any_twice(hashes: npt.NDArray[np.uint64]) -> bool:
     return bool((ordered[1:] == ordered[:-1]).any())
 
 
-def _last_deletes(
-    deletes: Sequence[tuple[int, pa.Array]],
-) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+def _last_deletes(calls: Sequence[Call]) -> tuple[pa.Array, Numbers]:
     """The distinct deleted keys, and the last call that deleted each."""
+    deletes = [(n, call.keys) for n, call in enumerate(calls) if isinstance(call, Delete)]
     if not deletes:
         return pa.array([], pa.string()), np.zeros(0, dtype=np.int64)
     encoded = pa.concat_arrays([keys for _, keys in deletes]).dictionary_encode()
@@ -120,14 +188,12 @@ def _positions(keys: pa.Array, among: pa.Array) -> npt.NDArray[np.int64]:
     return found.astype(np.int64)
 
 
-def _newest(keys: pa.Array, ordering: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """The row that counts for each key, in the order of the rows."""
-    code = keys.dictionary_encode().indices
-    table = pa.table({"code": code, "ordering": ordering, "row": np.arange(len(keys))})
+def _newest(same: Numbers, ordering: pa.ChunkedArray) -> Numbers:
+    """The row that counts for each key, in the order of the rows; `same` numbers the keys."""
+    table = pa.table({"key": same, "ordering": ordering, "row": np.arange(len(same))})
     order = pc.sort_indices(
         table,
         sort_keys=[(name, "ascending", "at_start") for name in table.column_names],
     ).to_numpy()
-    sorted_codes = code.to_numpy()[order]
-    last_of_key = np.append(sorted_codes[1:] != sorted_codes[:-1], True)
+    last_of_key = np.append(same[order][1:] != same[order][:-1], True)
     return np.sort(order[last_of_key].astype(np.int64))

@@ -29,9 +29,13 @@ class GroupSizes:
         if rows <= max(1, self.small):
             return [rows] if rows else []
         newest = max(1, self.small // _NEWEST_SHARE)
-        count = -(-(rows - newest) // self.largest)
-        each, more = divmod(rows - newest, count)
-        return [each + (i < more) for i in range(count)] + [newest]
+        return [*self.cut_evenly(rows - newest), newest]
+
+    def cut_evenly(self, rows: int) -> list[int]:
+        """The sizes of the new groups for so many new rows of which none is the newest."""
+        count = -(-rows // self.largest)
+        each, more = divmod(rows, count)
+        return [each + (i < more) for i in range(count)]
 
 
 class FileGroups:

@@ -56,6 +56,10 @@ class KeyIndex:
         for run in (self._base, self._overlay):
             run.groups[np.isin(run.groups, old)] = new
 
+    def drop(self, groups: Sequence[int]) -> None:
+        """Says that no key is in these groups any more."""
+        self.move(groups, _REMOVED)
+
 
 class _Run:
     """Hashes in order, each with its group, or -1 once it was removed."""

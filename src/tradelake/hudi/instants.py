@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from tradelake.clock import to_datetime, to_micros
+from tradelake.errors import TableError
 
 _MILLISECOND = 1000  # microseconds
 
@@ -17,6 +18,12 @@ def from_instant(instant: str) -> int:
     """The microseconds since 1970 of an instant of 17 or (older Hudi) 14 digits."""
     seconds = datetime.strptime(instant[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
     return to_micros(seconds) + int(instant[14:] or 0) * _MILLISECOND
+
+
+def check_instant(text: str) -> None:
+    """Raises TableError unless it is an instant of 17 or (older Hudi) 14 digits."""
+    if not (text.isascii() and text.isdecimal() and len(text) in (14, 17)):
+        raise TableError(f"{text!r} is no instant: 17 digits, yyyyMMddHHmmssSSS")
 
 
 def next_instant(now: int, last: str | None) -> str:

@@ -1,6 +1,7 @@
 """Where a table's objects lie and how they are called."""
 
 import re
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +41,28 @@ class DataFile:
 def join(folder: str, name: str) -> str:
     """The path of something in a folder below the table's own, which is the empty one."""
     return f"{folder}/{name}" if folder else name
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A base file that a write under way is to make."""
+
+    number: int
+    """Among the files of the write."""
+    partition: str
+    file_id: str
+    name: str
+
+    @classmethod
+    def named(cls, number: int, partition: str, instant: str, file_id: str | None) -> "NewFile":
+        """The next slice of that file group, or the first of a new one."""
+        file_id = file_id or f"{uuid.uuid4()}-0"
+        return cls(number, partition, file_id, base_file_name(file_id, number, instant))
+
+    @property
+    def relative(self) -> str:
+        """The path below the table's folder."""
+        return f"{self.partition}/{self.name}" if self.partition else self.name
 
 
 def base_file_name(file_id: str, task: int, instant: str) -> str:

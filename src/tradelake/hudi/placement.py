@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tradelake.hudi.batch import Batch
+from tradelake.hudi.batch import Batch, not_new
 from tradelake.hudi.groups import FileGroups, GroupSizes
-from tradelake.hudi.index import Groups, KeyIndex, Rows
+from tradelake.hudi.index import Groups, Hashes64, KeyIndex, Rows
 from tradelake.hudi.merge import beaten, match_rows
 
 ReadGroups = Callable[[list[int]], dict[int, pa.Table]]
@@ -40,6 +40,8 @@ class Placement:
 
     plans: list[GroupPlan]
     moved: int
+    overwritten: list[int]
+    """The groups of which nothing stays."""
 
 
 def place(
@@ -53,7 +55,8 @@ def place(
     """Finds the file group of every row and delete.
 
     Most rows have one group that may hold them, in their own partition, or none. Only the others
-    (the partition changed, or hashes collide) are looked up in the files here.
+    (the partition changed, hashes collide, or the key must be new) are looked up in the files
+    here. Raises TableError for a row whose key must be new and isn't.
     """
     return _Placing(batch, groups, index, sizes, read, ordering).run()
 
@@ -76,18 +79,26 @@ class _Placing:
         self._ordering = ordering
         self._plans: dict[int, GroupPlan] = {}
         self._new: list[GroupPlan] = []
+        self._overwritten = [n for f in sorted(batch.overwritten) for n in groups.in_partition(f)]
 
     def run(self) -> Placement:
-        rows, candidates = self._index.find(self._batch.hashes)
+        rows, candidates = self._find(self._batch.hashes)
         own = self._in_own_partition(rows, candidates)
         count = np.bincount(rows, minlength=len(self._batch.keys))
-        plain = own & (count[rows] == 1)
+        plain = own & (count[rows] == 1) & ~(self._batch.new & ~self._batch.forced)[rows]
         for number, chosen in _by_group(rows[plain], candidates[plain]):
             self._plan(number).rows.append(chosen)
         homeless, moved = self._resolve(rows[~plain], candidates[~plain])
         self._place_deletes()
         self._place_new(np.concatenate([np.flatnonzero(count == 0), homeless]))
-        return Placement([*self._plans.values(), *self._new], moved)
+        return Placement([*self._plans.values(), *self._new], moved, self._overwritten)
+
+    def _find(self, hashes: Hashes64) -> tuple[Rows, Groups]:
+        rows, candidates = self._index.find(hashes)
+        if not self._overwritten:
+            return rows, candidates
+        stays = ~np.isin(candidates, self._overwritten)
+        return rows[stays], candidates[stays]
 
     def _resolve(self, rows: Rows, candidates: Groups) -> tuple[Rows, int]:
         """Settles rows by what the files hold; returns those without a group, and the moves."""
@@ -98,6 +109,7 @@ class _Placing:
         for number, asked in pairs:
             match = match_rows(stored[number], self._batch, asked)
             beats, found = beaten(stored[number], self._batch, asked, match, self._ordering)
+            self._refuse_known(asked[found])
             lost[asked[beats]] = True
             held_rows.append(asked[found])
             held_by.append(np.full(int(found.sum()), number, dtype=np.int32))
@@ -115,8 +127,13 @@ class _Placing:
         homeless = np.setdiff1d(asked[~lost[asked]], settled)
         return homeless, int(np.isin(homeless, held).sum())
 
+    def _refuse_known(self, found: Rows) -> None:
+        known = found[(self._batch.new & ~self._batch.forced)[found]]
+        if len(known):
+            raise not_new(self._batch.keys[int(known[0])].as_py(), "is in the table already")
+
     def _place_deletes(self) -> None:
-        rows, candidates = self._index.find(self._batch.delete_hashes)
+        rows, candidates = self._find(self._batch.delete_hashes)
         for number, chosen in _by_group(rows, candidates):
             self._plan(number).deletes.append(self._batch.deletes.take(pa.array(chosen)))
 
@@ -124,14 +141,26 @@ class _Placing:
         rows = np.sort(rows)
         for code, folder in enumerate(self._batch.folders):
             mine = rows[self._batch.partition[rows] == code]
+            bulk = self._batch.bulk[mine]
+            self._place_bulk(folder, mine[bulk])
+            mine = mine[~bulk]
             if not len(mine):
                 continue
-            number = self._groups.with_room(folder, len(mine), self._sizes, self._plans)
+            number = None
+            if folder not in self._batch.overwritten:
+                number = self._groups.with_room(folder, len(mine), self._sizes, self._plans)
             if number is not None:
                 self._plan(number).rows.append(mine)
-                continue
-            ends = np.cumsum(self._sizes.cut(len(mine)))[:-1]
-            self._new += [GroupPlan(None, folder, [part]) for part in np.split(mine, ends)]
+            else:
+                self._place_in_new(folder, mine, self._sizes.cut(len(mine)))
+
+    def _place_bulk(self, folder: str, rows: Rows) -> None:
+        if len(rows):
+            self._place_in_new(folder, rows, self._sizes.cut_evenly(len(rows)))
+
+    def _place_in_new(self, folder: str, rows: Rows, sizes: list[int]) -> None:
+        ends = np.cumsum(sizes)[:-1]
+        self._new += [GroupPlan(None, folder, [part]) for part in np.split(rows, ends)]
 
     def _plan(self, number: int) -> GroupPlan:
         if number not in self._plans:

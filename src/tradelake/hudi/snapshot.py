@@ -1,15 +1,16 @@
 """Snapshots: the files that hold a table's rows as of an instant."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tradelake.errors import DamagedTable, TableError
-from tradelake.hudi.basefile import BaseFile, read, rows_of
+from tradelake.hudi.basefile import BaseFile, batches, read, rows_of
 from tradelake.hudi.commits import CommitMetadata
 from tradelake.hudi.layout import DataFile, TableFolder
-from tradelake.hudi.schema import with_meta
+from tradelake.hudi.schema import COMMIT_TIME, with_meta
 from tradelake.hudi.timeline import Timeline
 from tradelake.storage import Storage
 
@@ -35,14 +36,41 @@ class Snapshot:
 
         Raises TableError for an unknown column, DamagedTable for a file that can't be read.
         """
-        schema = self.schema
-        if columns is not None:
-            unknown = [name for name in columns if name not in schema.names]
-            if unknown:
-                raise TableError(f"no such columns: {unknown}; there are {schema.names}")
-            schema = pa.schema([schema.field(name) for name in columns])
+        schema = self._selected(columns)
         tables = [read(self.storage, file.path, schema) for file in self.files]
         return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    def stream(
+        self, columns: Sequence[str] | None = None, since: str | None = None
+    ) -> pa.RecordBatchReader:
+        """The same as a stream, one file in memory at a time.
+
+        since: an instant; only rows that later commits wrote.
+        """
+        schema = self._selected(columns)
+        return pa.RecordBatchReader.from_batches(schema, self._batches(schema, since))
+
+    def _batches(self, schema: pa.Schema, since: str | None) -> Iterator[pa.RecordBatch]:
+        asked = schema
+        if since is not None and COMMIT_TIME not in schema.names:
+            asked = schema.append(self.schema.field(COMMIT_TIME))
+        for file in self.files:
+            if since is not None and file.instant <= since:
+                continue  # no row of it can be newer than the file
+            for batch in batches(self.storage, file.path, asked):
+                if since is None:
+                    yield batch
+                else:
+                    newer = pc.greater(batch.column(COMMIT_TIME), since)
+                    yield batch.filter(newer).select(schema.names)
+
+    def _selected(self, columns: Sequence[str] | None) -> pa.Schema:
+        if columns is None:
+            return self.schema
+        unknown = [name for name in columns if name not in self.schema.names]
+        if unknown:
+            raise TableError(f"no such columns: {unknown}; there are {self.schema.names}")
+        return pa.schema([self.schema.field(name) for name in columns])
 
     def count(self) -> int:
         """How many rows there are; from the commits, and from the footers of older files.

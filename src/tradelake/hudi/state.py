@@ -12,6 +12,7 @@ from tradelake.clock import Clock
 from tradelake.hudi import properties
 from tradelake.hudi.basefile import BaseFile, BaseFileFormat, read
 from tradelake.hudi.cleaning import Completions, finish_pending
+from tradelake.hudi.columns import columns_of
 from tradelake.hudi.commits import CommitLog
 from tradelake.hudi.groups import FileGroups, GroupSizes
 from tradelake.hudi.hot import HotFiles
@@ -49,8 +50,7 @@ class TableState:
         self.clock = clock
         self.sizes = sizes
         self.pool = pool
-        self.format = BaseFileFormat(spec.schema, spec.name, spec.record_key)
-        self.hot = HotFiles()
+        self.adopt(spec)
         self.groups = FileGroups()
         self.index = KeyIndex()
         self.described: set[str] = set()
@@ -67,6 +67,9 @@ class TableState:
         self._utc = properties.has_utc_timeline(found)
         self.recover()
         timeline = Timeline.load(self.folder)
+        schema = columns_of(self.folder, timeline, self.log, found)
+        if schema != self.spec.schema:  # what was undone had told others
+            self.adopt(replace(self.spec, schema=schema))
         files, self.described = self.folder.data_files()
         self._sweep(files, timeline)
         self.groups, self.index = FileGroups(), KeyIndex()
@@ -80,6 +83,12 @@ class TableState:
             counts = [len(hashes) for hashes in keys]
             groups = np.repeat(np.array(numbers, dtype=np.int32), counts)
             self.index.add(np.concatenate(keys), groups)
+
+    def adopt(self, spec: TableSpec) -> None:
+        """Writes and reads the table with these columns from now on."""
+        self.spec = spec
+        self.format = BaseFileFormat(spec.schema, spec.name, spec.record_key)
+        self.hot = HotFiles()
 
     def recover(self) -> None:
         """Rolls back dead commits, finishes dead cleans, drops dead savepoints."""

@@ -1,6 +1,6 @@
 """A Hudi table: open, read, and write it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,11 +10,13 @@ import pyarrow as pa
 from tradelake.clock import Clock, system_clock
 from tradelake.errors import DamagedTable, ObjectExists, ObjectMissing, TableError
 from tradelake.hudi import properties
-from tradelake.hudi.commits import CLUSTER, SCHEMA, CommitLog
+from tradelake.hudi.columns import columns_of
+from tradelake.hudi.commits import CLUSTER, CommitLog
 from tradelake.hudi.fenced import FencedStorage
 from tradelake.hudi.groups import MAX_GROUP_ROWS, SMALL_GROUP_ROWS, GroupSizes
+from tradelake.hudi.instants import check_instant
 from tradelake.hudi.layout import LEASE, PROPERTIES, PROPERTIES_BACKUP, TableFolder
-from tradelake.hudi.schema import from_avro
+from tradelake.hudi.schema import to_avro
 from tradelake.hudi.snapshot import Snapshot, check_covered, current_files
 from tradelake.hudi.spec import TableSpec
 from tradelake.hudi.state import TableState
@@ -87,7 +89,7 @@ class HudiTable:
         folder = _folder(storage, path)
         found = _properties(folder)
         log = CommitLog(folder)
-        schema = _schema(folder, Timeline.load(folder), log, found)
+        schema = columns_of(folder, Timeline.load(folder), log, found)
         table = cls(folder, properties.to_spec(found, schema), clock)
         table._log = log
         return table
@@ -114,20 +116,26 @@ class HudiTable:
         files, _ = self._folder.data_files()
         covered = [w.time for w in timeline.writes if as_of is None or w.time <= as_of]
         if as_of is not None:
-            if not (as_of.isdecimal() and len(as_of) in (14, 17)):
-                raise TableError(f"{as_of!r} is no instant: 17 digits, yyyyMMddHHmmssSSS")
+            check_instant(as_of)
             if not covered:
                 start = timeline.writes[0].time if timeline.writes else "none"
                 raise TableError(f"{as_of} is before the first commit kept, {start}")
             check_covered(as_of, files, commits)
-        schema = self.spec.schema
-        for instant in reversed(covered):
-            if text := commits[instant].extra.get(SCHEMA) if instant in commits else None:
-                schema = _parsed(text, f"{self._folder.path} at {instant}")
-                break
+        schema = self._columns(timeline, as_of)
         current = current_files(self._folder, files, timeline, commits, as_of)
         newest = covered[-1] if covered else None
         return Snapshot(newest, current, schema, self._folder.storage)
+
+    def changes(
+        self, since: str, until: str | None = None, columns: Sequence[str] | None = None
+    ) -> pa.RecordBatchReader:
+        """The rows that commits after `since` wrote, up to `until` (instants) or now.
+
+        Each row once, as the table at `until` has it; rows deleted since are not told. The columns
+        and errors are those of `Snapshot.stream`, and TableError as in `snapshot`.
+        """
+        check_instant(since)
+        return self.snapshot(until).stream(columns, since)
 
     def history(self) -> list[TimelineEntry]:
         """All actions on the timeline, oldest first."""
@@ -196,18 +204,23 @@ class HudiTable:
             folder = replace(self._folder, storage=FencedStorage(self._folder.storage, lease))
             found = _properties(folder)
             _restore_properties(folder)
-            schema = _schema(folder, Timeline.load(folder), self._log, found)
+            schema = columns_of(folder, Timeline.load(folder), self._log, found)
             spec = properties.to_spec(found, schema)
             properties.check_writable(found, spec, folder.path)
             sizes = GroupSizes(small_group_rows, max_group_rows)
             state = TableState(folder, spec, self._log, self._clock, sizes, pool)
             state.load()
-            self.spec = spec
+            self.spec = state.spec
             writer = Writer(state)
             try:
                 yield writer
             finally:
+                self.spec = state.spec
                 writer.close()
+
+    def _columns(self, timeline: Timeline, as_of: str | None) -> pa.Schema:
+        created = {properties.CREATE_SCHEMA: to_avro(self.spec.schema, self.spec.name)}
+        return columns_of(self._folder, timeline, self._log, created, as_of)
 
 
 def _folder(storage: Storage, path: str) -> TableFolder:
@@ -236,24 +249,3 @@ def _restore_properties(folder: TableFolder) -> None:
         folder.storage.put(
             folder.meta(PROPERTIES), folder.storage.get(folder.meta(PROPERTIES_BACKUP))
         )
-
-
-def _schema(
-    folder: TableFolder, timeline: Timeline, log: CommitLog, found: dict[str, str]
-) -> pa.Schema:
-    """The columns by the newest commit that tells them, else as the table was created."""
-    for instant in reversed(timeline.writes):
-        commit = log.get(instant)
-        if commit is not None and SCHEMA in commit.extra:
-            where = folder.meta(f"{instant.time}.{instant.action}")
-            return _parsed(commit.extra[SCHEMA], where)
-    if properties.CREATE_SCHEMA in found:
-        return _parsed(found[properties.CREATE_SCHEMA], folder.meta(PROPERTIES))
-    raise DamagedTable(f"{folder.path}: neither a commit nor {PROPERTIES} tells the columns")
-
-
-def _parsed(text: str, where: str) -> pa.Schema:
-    try:
-        return from_avro(text, where)
-    except ValueError as error:
-        raise DamagedTable(f"{where}: {error}") from error

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 
 from tradelake.errors import TableError, TradelakeError
 from tradelake.hudi.archiving import KEPT_COMMITS, archive
-from tradelake.hudi.batch import Batch
+from tradelake.hudi.batch import Batch, gather
 from tradelake.hudi.cleaning import clean
 from tradelake.hudi.clustering import Clustering, ClusterResult, merges
 from tradelake.hudi.commits import SCHEMA
@@ -24,7 +25,12 @@ from tradelake.hudi.selection import CLUSTER_BYTES
 from tradelake.hudi.spec import TableSpec
 from tradelake.hudi.state import TableState
 from tradelake.hudi.timeline import SAVEPOINT, Timeline
-from tradelake.hudi.transaction import Metadata, Transaction, check_metadata
+from tradelake.hudi.transaction import (
+    Metadata,
+    Transaction,
+    check_metadata,
+    column_to_sort_by,
+)
 
 # A query reads the files it found when it began; it may take this long.
 CLEAN_RETENTION = timedelta(minutes=5)
@@ -117,16 +123,40 @@ class Writer:
         Raises TableError for an unknown column or metadata that are no strings.
         """
         self._check_idle()
-        stored = self._state.format.stored
-        if sort_by is not None and sort_by not in stored.names:
-            raise TableError(f"no column {sort_by!r} to sort by; there are {stored.names}")
-        chosen = merges(self._state, most_bytes)
-        if not chosen:
+        spec = self.spec
+        clustering = Clustering(most_bytes=most_bytes)
+        if sort_by is not None:
+            clustering = replace(clustering, sort_by=column_to_sort_by(sort_by, spec.schema.names))
+        if not merges(self._state, most_bytes):
             return None
         carried = check_metadata(self._newest_metadata() if metadata is None else metadata)
-        instant = self._state.next_instant()
-        clustering = Clustering(self._state, instant, chosen, sort_by or RECORD_KEY)
-        return self._safely(lambda: clustering.run(carried))
+        nothing = gather(spec, ())
+        return self._commit(
+            self._state.next_instant(), nothing, clustering, lambda: carried
+        ).clustered
+
+    def add_columns(self, columns: pa.Schema) -> None:
+        """Adds columns after the others, null in every row that is there, as a commit of its own.
+
+        Readers see them at once; rows that are written have them from then on. It is the only
+        change of a schema there is: to drop, rename or retype a column, make a table anew.
+
+        Raises TableError for a name that is taken or can't be one, or a column that may not be
+        null, UnsupportedTable for its type.
+        """
+        self._check_idle()
+        state = self._state
+        required = [field.name for field in columns if not field.nullable]
+        if required:
+            raise TableError(
+                f"columns {required} can't be added as required ones: the rows that are there "
+                "have no value for them; columns that may be null can be added"
+            )
+        spec = replace(state.spec, schema=pa.schema([*state.spec.schema, *columns]))
+        spec.check()
+        carried = self._newest_metadata()
+        state.adopt(spec)
+        self._commit(state.next_instant(), gather(spec, ()), None, lambda: carried)
 
     def archive(self, keep: int = KEPT_COMMITS) -> int:
         """Takes the oldest commits beyond `keep` off the timeline; returns how many instants went.
@@ -191,9 +221,14 @@ class Writer:
         self._closed = True
 
     def _commit(
-        self, instant: str, batch: Batch, metadata: Callable[[], Mapping[str, str]]
+        self,
+        instant: str,
+        batch: Batch,
+        clusters: Clustering | None,
+        metadata: Callable[[], Mapping[str, str]],
     ) -> CommitResult:
-        return self._safely(lambda: Committing(self._state, instant, batch).run(metadata))
+        committing = Committing(self._state, instant, batch, clusters)
+        return self._safely(lambda: committing.run(metadata))
 
     def _safely(self, write: Callable[[], R]) -> R:
         try:
@@ -216,7 +251,8 @@ class Writer:
         return Timeline.load(self._state.folder)
 
     def _newest_metadata(self) -> Metadata:
-        newest = self._state.log.get(self._timeline().writes[-1])
+        writes = self._timeline().writes
+        newest = self._state.log.get(writes[-1]) if writes else None
         extra = newest.extra if newest else {}
         return {key: value for key, value in extra.items() if key != SCHEMA}
 

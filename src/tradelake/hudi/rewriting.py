@@ -1,0 +1,103 @@
+"""Rewriting: a file group's next slice, of what stays in it and what a batch brings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tradelake.hudi.basefile import BaseFile
+from tradelake.hudi.batch import Batch
+from tradelake.hudi.commits import WriteStat
+from tradelake.hudi.layout import NewFile
+from tradelake.hudi.merge import Merge, merge, stamped
+from tradelake.hudi.murmur import hash64
+from tradelake.hudi.placement import GroupPlan
+from tradelake.hudi.state import TableState
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """A base file to be written, unless its file group turns out not to change."""
+
+    file: NewFile
+    plan: GroupPlan
+    replaced: BaseFile | None
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A file group's new slice, and what changed in it."""
+
+    plan: GroupPlan
+    stat: WriteStat
+    hot: pa.Table | None
+    inserted: npt.NDArray[np.int64]
+    left: npt.NDArray[np.uint64]
+    """Hashes of the keys that the group no longer has."""
+
+
+def begin(state: TableState, instant: str, number: int, plan: GroupPlan) -> Rewriting:
+    """Names the file to be; `number` is its number among the write's files."""
+    replaced = None if plan.number is None else state.groups[plan.number]
+    file_id = replaced.file_id if replaced else None
+    return Rewriting(NewFile.named(number, plan.partition, instant, file_id), plan, replaced)
+
+
+def rewrite(
+    state: TableState, rewriting: Rewriting, batch: Batch, instant: str
+) -> Rewritten | None:
+    """Writes the slice; None where nothing changes, as all that came is older."""
+    started = state.clock()
+    file, plan, form = rewriting.file, rewriting.plan, state.format
+    stored = (
+        form.stored.empty_table()
+        if plan.number is None
+        else state.read_group(plan.number, form.stored)
+    )
+    deletes = plan.all_deletes()
+    merged = merge(stored, batch, plan.all_rows(), deletes, state.spec.ordering)
+    if not merged.changes:
+        return None
+    fresh = stamped(batch, merged.written, instant, file.number)
+    rows = pa.concat_tables([stored.filter(pa.array(merged.kept)), fresh]).combine_chunks()
+    data = form.encode(rows, file.partition, file.name)
+    state.folder.storage.put(state.folder.key(file.relative), data, create=True)
+    millis = max(0, state.clock() - started) // 1000
+    return Rewritten(
+        plan=plan,
+        stat=_stat(rewriting, rows, merged, len(data), millis),
+        hot=rows if len(rows) <= state.sizes.small else None,
+        inserted=merged.inserted,
+        left=hash64(deletes.filter(pa.array(merged.deleted))),
+    )
+
+
+def planned(rewriting: Rewriting) -> WriteStat:
+    """What the inflight file tells of it."""
+    count = sum(map(len, rewriting.plan.rows))
+    replaced = rewriting.replaced
+    return WriteStat(
+        partition=rewriting.plan.partition,
+        file_id=rewriting.file.file_id if replaced else "",
+        path=None,
+        previous=replaced.instant if replaced else None,
+        inserts=0 if replaced else count,
+        updates=count if replaced else 0,
+    )
+
+
+def _stat(rewriting: Rewriting, rows: pa.Table, merged: Merge, size: int, millis: int) -> WriteStat:
+    file, replaced = rewriting.file, rewriting.replaced
+    return WriteStat(
+        partition=file.partition,
+        file_id=file.file_id,
+        path=file.relative,
+        previous=replaced.instant if replaced else None,
+        rows=len(rows),
+        inserts=len(merged.inserted),
+        updates=len(merged.written) - len(merged.inserted),
+        deletes=int(merged.deleted.sum()),
+        bytes=size,
+        millis=millis,
+    )
