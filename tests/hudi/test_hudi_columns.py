@@ -115,5 +115,5 @@ def test_adding_columns_happens_wholly_or_not_at_all(
         if not failing.failed:
             break
         died += 1
-    assert died > 3
+    assert died >= 3
     assert before.names[-1] == f"c{step}"

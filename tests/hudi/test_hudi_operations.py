@@ -1,4 +1,4 @@
-"""Insert, bulk insert, overwriting of partitions, clustering inside a commit: alone and together."""
+"""Insert, bulk insert, overwriting and clustering inside a commit: alone and together."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -125,9 +125,7 @@ def test_bulk_inserted_rows_lie_sorted_in_groups_of_their_own(table: HudiTable) 
         assert versions == sorted(versions)
         stretches.append((versions[0], versions[-1]))
     stretches.sort()
-    assert all(
-        before[1] < after[0] for before, after in pairwise(stretches)
-    )
+    assert all(before[1] < after[0] for before, after in pairwise(stretches))
 
 
 def test_a_column_to_sort_by_must_be_there(table: HudiTable) -> None:
