@@ -24,23 +24,37 @@ $(VENV)/.installed: requirements/dashboard.txt requirements/dev.txt pyproject.to
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# An extra is a requirements file beside the others: make install EXTRAS=spark,aws
+# An extra is a requirements file beside the others, and the jars that it runs:
+# make install EXTRAS=spark,aws
+wanted := $(subst $(comma), ,$(EXTRAS))
+unknown := $(filter-out $(patsubst requirements/%.txt,%,$(wildcard requirements/*.txt)),$(wanted))
+$(if $(unknown),$(error there is no extra '$(unknown)'; there are: \
+  $(patsubst requirements/%.txt,%,$(wildcard requirements/*.txt))))
+
 .PHONY: extras
-extras:
-	@for extra in $(subst $(comma), ,$(EXTRAS)); do \
-	  test -f requirements/$$extra.txt || { echo "there is no extra '$$extra'; there are:" \
-	    $(patsubst requirements/%.txt,%,$(wildcard requirements/*.txt)) >&2; exit 2; }; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-	    -r requirements/$$extra.txt; \
-	done
+extras: $(addprefix $(VENV)/.extra-,$(wanted)) $(if $(filter spark,$(wanted)),.jars/.fetched)
+
+$(VENV)/.extra-%: requirements/%.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.jars/.fetched: pom.xml
+	@command -v mvn >/dev/null \
+	  || { echo "the jars come through Maven, which is missing: apt install maven" >&2; exit 1; }
+	mvn --quiet --batch-mode --strict-checksums generate-resources
+	@touch $@
+
+# What the tests run besides: Spark, where Maven is, without which its tests say so and are skipped.
+.PHONY: tested
+tested: install $(VENV)/.extra-spark $(if $(shell command -v mvn),.jars/.fetched)
 
 demo: install  ## market simulator, the whole pipeline and its page until Ctrl-C (SECONDS=20 stops by itself)
 	@$(BIN)/tradelake demo $(if $(SECONDS),--seconds $(SECONDS))
 
-test: install  ## every test this machine can run
+test: tested  ## every test this machine can run
 	$(BIN)/python -m pytest -m 'not long'
 
-test-all: install  ## and the long runs
+test-all: tested  ## and the long runs
 	$(BIN)/python -m pytest
 
 check: install  ## format, lint, types, layers, docs
@@ -66,6 +80,8 @@ lock:  ## pins the requirements anew, with hashes
 	  --allow-unsafe --no-header --extra dev -c requirements/base.txt -c requirements/dashboard.txt -o requirements/dev.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --allow-unsafe --no-header --extra bench -c requirements/base.txt -o requirements/bench.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --allow-unsafe --no-header --extra spark -c requirements/base.txt -o requirements/spark.txt pyproject.toml
 
 clean:  ## removes what the build made (not .tradelake, which is your data)
-	rm -rf $(VENV) build src/*.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .jars build src/*.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache
