@@ -40,6 +40,9 @@ class Commit:
     upserts: list[Row]
     deletes: list[str]
     dies_at: int | None = None
+    overwrites: list[Row] = field(default_factory=list)
+    inserts: list[Row] = field(default_factory=list)
+    clusters: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,16 @@ COMMITS = st.builds(Commit, st.lists(ROWS, max_size=12), st.lists(KEYS, max_size
 CRASHES = st.builds(
     Commit, st.lists(ROWS, max_size=12), st.lists(KEYS, max_size=4), st.integers(1, 25)
 )
+BY_KEY = {"unique_by": lambda row: row[0]}
+MIXED = st.builds(
+    Commit,
+    st.lists(ROWS, max_size=6),
+    st.lists(KEYS, max_size=2),
+    st.one_of(st.none(), st.integers(1, 25)),
+    st.lists(ROWS, max_size=6),
+    st.lists(ROWS, max_size=3, **BY_KEY),
+    st.booleans(),
+)
 SERVICES = st.builds(Service, st.integers(0, 9), st.integers(1, 4))
 TWO_OR_THREE_FILES = 14_000  # of a few rows: 4.6 kB each, nearly all of it footer
 CLUSTERS = st.builds(
@@ -74,7 +87,7 @@ CLUSTERS = st.builds(
 )
 Step = Commit | Service | Cluster | Reopen
 STEPS = st.lists(
-    st.one_of(COMMITS, COMMITS, CRASHES, CLUSTERS, CLUSTERS, SERVICES, st.just(Reopen())),
+    st.one_of(COMMITS, MIXED, MIXED, CRASHES, CLUSTERS, CLUSTERS, SERVICES, st.just(Reopen())),
     max_size=10,
 )
 FILLED = Commit([(f"key-{i}", "Binance" if i % 3 else "Kraken", 1) for i in range(24)], [])
@@ -128,7 +141,9 @@ class Walk:
         assert after.sort_by(by_key).equals(before.sort_by(by_key))
 
     def commit(self, step: Commit) -> None:
-        after = applied(self.model, step.upserts)
+        after = overwritten(self.model, step.overwrites)
+        inserts = [row for row in step.inserts if row[0] not in after]
+        after = applied(after, [*inserts, *step.upserts])
         for key in step.deletes:
             after.pop(key, None)
         if step.dies_at is not None:
@@ -136,11 +151,17 @@ class Walk:
         instant = ""
         with dying(), self.writer.transaction() as transaction:
             instant = transaction.instant
+            if step.overwrites:
+                transaction.insert_overwrite(rows(step.overwrites))
+            transaction.insert(rows(inserts))
             transaction.upsert(rows(step.upserts))
+            if step.clusters:
+                transaction.cluster("version", TWO_OR_THREE_FILES)
             transaction.delete(pa.array(step.deletes, pa.string()))
             transaction.commit({})
         if self.failing.failed:
-            committed = self.storage.exists(f"{PATH}/.hoodie/{instant}.commit")
+            done = (f"{PATH}/.hoodie/{instant}.{action}" for action in ("commit", "replacecommit"))
+            committed = any(map(self.storage.exists, done))
             judge(self.storage, after if committed else self.model)
             self.reopen()
         else:
@@ -164,6 +185,13 @@ class Walk:
             except TableError:
                 continue
             assert model_of(read) == then
+
+
+def overwritten(model: Model, overwrites: list[Row]) -> Model:
+    """The model after these rows took the place of their partitions."""
+    gone = {exchange for _, exchange, _ in overwrites}
+    brought = applied({}, overwrites)
+    return {k: v for k, v in model.items() if v[0] not in gone and k not in brought} | brought
 
 
 @settings(
