@@ -77,8 +77,8 @@ def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
         missing = sorted(set(schema.names) - set(rows.column_names))
         unknown = sorted(set(rows.column_names) - set(schema.names))
         raise TableError(
-            f"the rows lack columns {missing} and have unknown columns {unknown}; a table's columns "
-            "are written all together, and Writer.add_columns adds some"
+            f"the rows lack columns {missing} and have unknown columns {unknown}; all of "
+            "a table's columns are written together, and Writer.add_columns adds some"
         )
     columns = []
     for field in schema:
