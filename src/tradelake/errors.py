@@ -69,3 +69,9 @@ class StoreError(TradelakeError):
 
 class QueryError(TradelakeError):
     """SQL that is wrong, not supported or not allowed here."""
+
+
+def said_by_system(error: OSError) -> str:
+    """What the operating system said, and of which file, without its number."""
+    text = error.strerror or str(error)
+    return f"{text}: {error.filename}" if error.filename else text

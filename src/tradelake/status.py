@@ -114,12 +114,11 @@ def read_status(home: Home, clock: Clock = system_clock) -> Status:
         freshness = merged(LakeState.loads(text).freshness for text in kept)
         quarantined = lake.count_open_entries(state)
         lag = not lake.has_statistics or lags(lake.processed, lake.statistics)
-    transactions, delivery = _before_landing(home, storage, clock)
     return Status(
         now_us=clock(),
         service=present(home.path),
-        transactions=transactions,
-        delivery=delivery,
+        transactions=_count_transactions(home),
+        delivery=read_lag(home, clock),
         etl=Stage(_waiting_in_landing(storage, state)),
         rows=rows,
         last_instant=instant,
@@ -143,20 +142,20 @@ def read_lag(home: Home, clock: Clock = system_clock) -> Stage:
     Raises:
         StoreError: the store can't be read.
     """
-    return _before_landing(home, home.storage, clock)[1]
-
-
-def _before_landing(home: Home, storage: Storage, clock: Clock) -> tuple[int, Stage]:
     if not home.store_path.exists():
-        return 0, Stage(0)
-    with (
-        contextlib.closing(SqliteStore(home.store_path, read_only=True)) as store,
-        contextlib.closing(ChangeLog(home.store_path, clock=clock, read_only=True)) as log,
-    ):
-        lag = Delivery(log, storage, clock=clock).pending()
-        oldest = lag.oldest_arrived_us
-        age = None if oldest is None else max(0, clock() - oldest) / 1_000_000
-        return store.count(), Stage(lag.records, age)
+        return Stage(0)
+    with contextlib.closing(ChangeLog(home.store_path, clock=clock, read_only=True)) as log:
+        lag = Delivery(log, home.storage, clock=clock).pending()
+    oldest = lag.oldest_arrived_us
+    age = None if oldest is None else max(0, clock() - oldest) / 1_000_000
+    return Stage(lag.records, age)
+
+
+def _count_transactions(home: Home) -> int:
+    if not home.store_path.exists():
+        return 0
+    with contextlib.closing(SqliteStore(home.store_path, read_only=True)) as store:
+        return store.count()
 
 
 def count_landed(home: Home) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from tradelake.errors import TradelakeError, UsageError
+from tradelake.errors import TradelakeError, UsageError, said_by_system
 
 if TYPE_CHECKING:
     from typer.exceptions import TyperException
@@ -126,7 +126,7 @@ def _say(error: Exception) -> int:
     if isinstance(error, TradelakeError):
         text = str(error)
     elif isinstance(error, OSError) and error.strerror:
-        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        text = said_by_system(error)
     else:
         text = (
             f"unexpected {type(error).__name__}: {error} (run it again with --debug to see where)"

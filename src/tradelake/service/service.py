@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import duckdb
 
 from tradelake.clock import Clock, system_clock
-from tradelake.errors import LeaseHeld, LeaseLost, StorageError, StoreError
+from tradelake.errors import LeaseHeld, LeaseLost, StorageError, StoreError, said_by_system
 from tradelake.etl.landing import NotTaken
 from tradelake.home import Home
 from tradelake.housekeeping import Done
@@ -186,6 +186,5 @@ def _without_numbers(text: str) -> str:
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return " ".join(str(error).split())
+    text = said_by_system(error) if isinstance(error, OSError) else str(error)
+    return " ".join(text.split())
