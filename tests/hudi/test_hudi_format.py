@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from tradelake.errors import DamagedTable, TableError, UnsupportedTable
 from tradelake.hudi import HudiTable, TableSpec, bloom, properties
 from tradelake.hudi.groups import GroupSizes
-from tradelake.hudi.index import KeyIndex
 from tradelake.hudi.instants import from_instant, next_instant, to_instant
-from tradelake.hudi.murmur import chain, hash64
+from tradelake.hudi.murmur import chain
 from tradelake.hudi.schema import from_avro, to_avro
 from tradelake.storage import LocalStorage
 
@@ -178,41 +177,6 @@ def test_group_sizes_share_a_batch_out_evenly() -> None:
     assert sizes.cut(4_001) == [3_001, 1_000]
     assert sizes.cut(166_667) == [23_667] * 5 + [23_666] * 2 + [1_000]
     assert max(sizes.cut(1_000_000)) <= 25_000
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 3)), max_size=60))
-def test_the_key_index_never_misses_a_group_that_holds_a_key(
-    steps: list[tuple[bool, int, int]],
-) -> None:
-    index = KeyIndex()
-    held: list[tuple[int, int]] = []
-    for adds, key, group in steps:
-        hashes = np.array([key], dtype=np.uint64)
-        groups = np.array([group], dtype=np.int32)
-        if adds:
-            index.add(hashes, groups)
-            held.append((key, group))
-        elif (key, group) in held:
-            index.remove(hashes, groups)
-            held.remove((key, group))
-    asked = np.arange(8, dtype=np.uint64)
-    found = index.find(asked)
-    assert set(zip(found[0].tolist(), found[1].tolist(), strict=True)) == set(held)
-
-
-def test_the_key_index_stays_right_when_its_overlay_is_merged() -> None:
-    index = KeyIndex()
-    hashes = hash64(pa.array([str(i) for i in range(200_000)]))
-    groups = np.arange(200_000, dtype=np.int32) // 1000
-    for first in range(0, 200_000, 40_000):
-        part = slice(first, first + 40_000)
-        index.add(hashes[part], groups[part])
-    index.remove(hashes[:100_000], groups[:100_000])
-    index.add(hashes[:70_000], groups[:70_000] + 1)
-    rows_, found = index.find(hashes)
-    assert len(rows_) == 170_000
-    assert (found[rows_ < 70_000] == groups[:70_000] + 1).all()
-    assert not ((rows_ >= 70_000) & (rows_ < 100_000)).any()
 
 
 def test_keys_with_one_hash_are_told_apart(
