@@ -27,7 +27,7 @@ _KEEP_VERSION = {"hoodie.write.table.version": "6", "hoodie.write.auto.upgrade":
 
 
 class SparkError(Exception):
-    """What Spark threw, its trace included."""
+    """What Spark threw, with the part of its trace that is Hudi's."""
 
 
 def jar(version: str) -> Path:
@@ -96,7 +96,7 @@ class SparkJudge:
         options = {
             "hoodie.table.name": spec.name,
             "hoodie.datasource.write.recordkey.field": ",".join(spec.record_key),
-            "hoodie.datasource.write.partitionpath.field": spec.partition_by or "",
+            "hoodie.datasource.write.partitionpath.field": ",".join(spec.partition_by),
             "hoodie.datasource.write.precombine.field": spec.ordering,
             "hoodie.datasource.write.operation": operation,
             **self._options,
@@ -153,7 +153,7 @@ class SparkJudge:
             raise self._gone()
         answer = json.loads(line)
         if "error" in answer:
-            raise SparkError(answer["error"])
+            raise SparkError("\n".join(_telling(answer["error"])))
         return answer["done"]
 
     def _gone(self) -> SparkError:
@@ -162,6 +162,11 @@ class SparkJudge:
     def _new_file(self, kind: str) -> Path:
         self._files += 1
         return self._scratch / f"rows-{self._files}.{kind}"
+
+
+def _telling(trace: str) -> list[str]:
+    lines = trace.splitlines()
+    return [line for line in lines if "\tat " not in line or "at org.apache.hudi" in line][:60]
 
 
 def _java() -> dict[str, str]:

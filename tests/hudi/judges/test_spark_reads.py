@@ -3,9 +3,12 @@
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from spark_judge import SparkError, SparkJudge
 from trial import Trial, trades
+
+NOTHING = trades([])
 
 
 def test_everybody_reads_what_each_operation_leaves(spark: SparkJudge, tmp_path: Path) -> None:
@@ -15,18 +18,82 @@ def test_everybody_reads_what_each_operation_leaves(spark: SparkJudge, tmp_path:
         trial.check()
         trial.upsert(writer, trades(range(0, 60, 3), version=2))
         trial.check()
-        trial.upsert(writer, trades([]), delete=[f"trade-{i:04}" for i in range(5, 15)])
+        trial.upsert(writer, NOTHING, delete=[f"trade-{i:04}" for i in range(5, 15)])
         trial.check()
         trial.upsert(writer, trades(range(20, 26), region="south", version=3))  # they move
         trial.check()
-        while writer.cluster("version"):
-            trial.expect(trades([]))
+        with writer.transaction() as transaction:
+            transaction.insert(trades(range(70, 75)))
+            transaction.bulk_insert(trades(range(80, 120)), sort_by="version")
+            transaction.commit({"checkpoint": "7"})
+        trial.expect(trades([*range(70, 75), *range(80, 120)]))
+        trial.check()
+        assert writer.cluster("version") is not None
+        trial.expect(NOTHING)
         trial.check()
         trial.check_past()
         trial.check_changes()
+
+
+def test_everybody_reads_partitions_that_were_overwritten(
+    spark: SparkJudge, tmp_path: Path
+) -> None:
+    trial = Trial(spark, tmp_path)
+    with trial.create().writer("us", small_group_rows=5, max_group_rows=8) as writer:
+        trial.upsert(writer, trades(range(120)))
+        west = [key for key, row in trial.rows.items() if row["region"] == "west"]
+        with writer.transaction() as transaction:
+            transaction.insert_overwrite(trades([1, 2, 500], region="west", version=2))
+            transaction.commit({})
+        trial.expect(NOTHING, west)
+        trial.expect(trades([1, 2, 500], region="west", version=2))  # 2 was in the north
+        trial.check()
+        east = [key for key, row in trial.rows.items() if row["region"] == "east"]
+        with writer.transaction() as transaction:  # everything at once
+            transaction.insert_overwrite(trades([3, 600], region="east", version=2))
+            transaction.upsert(trades([5, 700], region="north", version=2))
+            transaction.delete(pa.array(["trade-0002"]))
+            transaction.cluster("version")
+            assert transaction.commit({"all": "at once"}).clustered is not None
+        trial.expect(NOTHING, [*east, "trade-0002"])
+        trial.expect(trades([3, 600], region="east", version=2))
+        trial.expect(trades([5, 700], region="north", version=2))
+        trial.check()
+        trial.upsert(writer, trades(range(0, 40, 4), version=3))
+        trial.check()
+        trial.check_past()
+        trial.check_changes()
+
+
+def test_everybody_reads_columns_that_were_added(spark: SparkJudge, tmp_path: Path) -> None:
+    trial = Trial(spark, tmp_path)
+    with trial.create().writer("us", small_group_rows=5, max_group_rows=8) as writer:
+        trial.upsert(writer, trades(range(120)))
+        added = pa.schema([("fee", pa.decimal128(12, 4)), ("seen", pa.timestamp("us", "UTC"))])
+        writer.add_columns(added)
+        trial.adopt_columns()
+        trial.check()
+        rows = trades(range(0, 30, 3), version=2)
+        seen = pa.array(range(len(rows)), added.field("seen").type)
+        fee = pa.array([None, *range(1, len(rows))], added.field("fee").type)
+        trial.upsert(writer, rows.append_column("fee", fee).append_column("seen", seen))
+        trial.check()
+        assert writer.cluster("version") is not None
+        trial.check()
+    trial.spark_upserts(trial.with_columns(trades(range(9, 40, 3), version=3)))
+    trial.check()
+    with trial.table.writer("us") as writer:
+        trial.upsert(writer, trial.with_columns(trades(range(9, 40, 3), version=4)))
+        trial.check()
+
+
+def test_everybody_reads_what_the_services_leave(spark: SparkJudge, tmp_path: Path) -> None:
+    trial = Trial(spark, tmp_path)
+    with trial.create().writer("us", small_group_rows=5, max_group_rows=8) as writer:
+        trial.upsert(writer, trades(range(20)))
+        trial.upsert(writer, trades(range(10, 40), version=2))
         saved = writer.savepoint("us", "before the mistake")
         trial.upsert(writer, trades(range(60), version=9))
-        trial.check()
         writer.rollback()
         trial.rows = trial.past[saved]
         trial.check()

@@ -67,6 +67,19 @@ class Trial:
     def table(self) -> HudiTable:
         return HudiTable.open(self.storage, PATH)
 
+    def adopt_columns(self) -> None:
+        """From here on the table has the columns that it says; the new are null."""
+        self.spec = self.table.spec
+        lacking = dict.fromkeys(self.spec.schema.names)
+        self.rows = {key: {**lacking, **row} for key, row in self.rows.items()}
+
+    def with_columns(self, rows: pa.Table) -> pa.Table:
+        """The rows with all columns of the table, null where they lack one."""
+        for field in self.spec.schema:
+            if field.name not in rows.column_names:
+                rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+        return rows
+
     def upsert(self, writer: Writer, rows: pa.Table, delete: Iterable[str] = ()) -> str:
         """Our upsert, and deletes with it; returns the instant."""
         keys = list(delete)
