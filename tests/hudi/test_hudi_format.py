@@ -1,7 +1,6 @@
 """The parts of the format by themselves: hash, bloom filter, properties, schema, index, damage."""
 
 import base64
-import json
 import math
 import struct
 import uuid
@@ -9,16 +8,15 @@ import uuid
 import numpy as np
 import pyarrow as pa
 import pytest
-from hudi_lake import PATH, SCHEMA, SPEC, Clock, many, rows
+from hudi_lake import many, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradelake.errors import DamagedTable, TableError, UnsupportedTable
-from tradelake.hudi import HudiTable, TableSpec, bloom, properties
+from tradelake.errors import DamagedTable
+from tradelake.hudi import HudiTable, bloom
 from tradelake.hudi.groups import GroupSizes
 from tradelake.hudi.instants import from_instant, next_instant, to_instant
 from tradelake.hudi.murmur import chain
-from tradelake.hudi.schema import from_avro, to_avro
 from tradelake.storage import LocalStorage
 
 
@@ -71,96 +69,6 @@ def test_a_bloom_filter_rarely_errs_and_an_empty_one_never() -> None:
         bloom.BloomFilter.parse(b"AAAA", dynamic=False)
     with pytest.raises(ValueError, match="bloom"):
         bloom.BloomFilter.parse(b"not base64!", dynamic=True)
-
-
-@given(st.dictionaries(st.text(min_size=1), st.text()))
-def test_properties_come_back_as_they_were_written(values: dict[str, str]) -> None:
-    assert properties.parse(properties.to_bytes(values, 0)) == values
-
-
-def test_properties_are_read_as_java_reads_them() -> None:
-    text = b"#c\n! c\n\n a = 1 \nb:2\nc 3\nd\\=e=f\\:g\\u0041\nlong=x\\\n   y\nempty=\nalone\n"
-    assert properties.parse(text) == {
-        "a": "1 ",
-        "b": "2",
-        "c": "3",
-        "d=e": "f:gA",
-        "long": "xy",
-        "empty": "",
-        "alone": "",
-    }
-
-
-def test_the_checksum_is_the_one_hudi_computes() -> None:
-    spec = TableSpec("crypto", "processed_crypto_txn", SCHEMA, ("id",), (), "version")
-    assert properties.describe(spec)["hoodie.table.checksum"] == "3168289148"
-
-
-def test_avro_says_what_arrow_said() -> None:
-    schema = pa.schema(
-        [
-            ("a", pa.string()),
-            ("b", pa.decimal128(10, 2)),
-            ("c", pa.timestamp("us", tz="UTC")),
-            ("d", pa.date32()),
-            ("e", pa.decimal128(38, 18)),
-        ]
-    )
-    text = to_avro(schema, "my-table", meta=True)
-    assert from_avro(text, "here") == schema
-    record = json.loads(text)
-    assert (record["name"], record["namespace"]) == ("my__table_record", "hoodie.my__table")
-    assert record["fields"][0]["doc"] == ""
-    decimal = record["fields"][6]["type"][1]
-    assert decimal["size"] == 5
-    assert decimal["namespace"] == "hoodie.my__table.my__table_record.b"
-    assert record["fields"][9]["type"][1]["size"] == 16
-    with pytest.raises(ValueError, match="no Avro record"):
-        from_avro("[]", "here")
-
-
-@pytest.mark.parametrize(
-    "kind", [pa.int8(), pa.large_string(), pa.timestamp("ns"), pa.list_(pa.int32()), pa.time32("s")]
-)
-def test_a_type_that_is_not_handled_is_refused(
-    storage: LocalStorage, clock: Clock, kind: pa.DataType
-) -> None:
-    schema = SCHEMA.append(pa.field("odd", kind))
-    spec = TableSpec("crypto", "trades", schema, ("id",), (), "version")
-    with pytest.raises(UnsupportedTable, match="'odd'"):
-        HudiTable.create(storage, PATH, spec, clock)
-    assert storage.list() == []
-
-
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        ({"name": "my table"}, "my table"),
-        ({"database": "a.b"}, "a.b"),
-        ({"record_key": ()}, "at least one"),
-        ({"record_key": ("nobody",)}, "nobody"),
-        ({"record_key": ("price",)}, "price"),
-        ({"partition_by": ("price",)}, "price"),
-        ({"ordering": "flag"}, "flag"),
-        ({"schema": SCHEMA.append(pa.field("ID", pa.string()))}, "id"),
-        ({"schema": SCHEMA.append(pa.field("_hoodie_x", pa.string()))}, "_hoodie_"),
-        ({"schema": SCHEMA.append(pa.field("a b", pa.string()))}, "a b"),
-    ],
-)
-def test_a_spec_that_can_be_no_table_is_refused(
-    storage: LocalStorage, change: dict[str, object], problem: str
-) -> None:
-    schema = SCHEMA.append(pa.field("flag", pa.bool_()))
-    given = {
-        "database": "crypto",
-        "name": "trades",
-        "schema": schema,
-        "record_key": ("id",),
-        "partition_by": ("exchange",),
-        "ordering": "version",
-    }
-    with pytest.raises(TableError, match=problem):
-        HudiTable.create(storage, PATH, TableSpec(**{**given, **change}))  # type: ignore[arg-type]
 
 
 def test_instants_are_milliseconds_in_utc() -> None:
@@ -218,68 +126,3 @@ def test_a_damaged_base_file_is_named(table: HudiTable, storage: LocalStorage) -
             table.snapshot().read()
         with pytest.raises(DamagedTable, match=file.path), table.writer("test"):
             pass
-
-
-@pytest.mark.parametrize(
-    ("found", "instead", "error"),
-    [
-        ("hoodie.table.version=6", "hoodie.table.version=8", UnsupportedTable),
-        ("hoodie.table.version=6", "hoodie.table.version=5", UnsupportedTable),
-        ("COPY_ON_WRITE", "MERGE_ON_READ", UnsupportedTable),
-        ("populate.meta.fields=true", "populate.meta.fields=false", UnsupportedTable),
-        ("cdc.enabled=false", "cdc.enabled=true", UnsupportedTable),
-        ("format=PARQUET", "format=ORC", UnsupportedTable),
-        ("hoodie.table.name=trades", "hoodie.table.name=other", DamagedTable),
-        ('"long"', '"long', DamagedTable),
-        ('"long"', '{"type":"array","items":"long"}', UnsupportedTable),
-    ],
-)
-def test_a_table_that_is_not_handled_is_refused(
-    storage: LocalStorage, clock: Clock, found: str, instead: str, error: type[TableError]
-) -> None:
-    HudiTable.create(storage, PATH, SPEC, clock)
-    key = f"{PATH}/.hoodie/hoodie.properties"
-    text = storage.get(key).decode()
-    assert found in text
-    storage.put(key, text.replace(found, instead).encode())
-    with pytest.raises(error, match=PATH):
-        HudiTable.open(storage, PATH)
-
-
-@pytest.mark.parametrize(
-    ("found", "instead"),
-    [
-        ("keygen.SimpleKeyGenerator", "keygen.ComplexKeyGenerator"),
-        ("keygen.SimpleKeyGenerator", "keygen.TimestampBasedKeyGenerator"),
-        ("urlencode=false", "urlencode=true"),
-        ("precombine.field=version", "precombine.field=nothing"),
-    ],
-)
-def test_a_table_that_can_only_be_read_has_no_writer(
-    storage: LocalStorage, clock: Clock, found: str, instead: str
-) -> None:
-    HudiTable.create(storage, PATH, SPEC, clock)
-    key = f"{PATH}/.hoodie/hoodie.properties"
-    storage.put(key, storage.get(key).decode().replace(found, instead).encode())
-    table = HudiTable.open(storage, PATH)
-    assert table.snapshot().files == ()
-    with pytest.raises(TableError), table.writer("test"):
-        pass
-
-
-def test_an_action_of_other_table_types_is_refused(table: HudiTable, storage: LocalStorage) -> None:
-    storage.put(f"{PATH}/.hoodie/20260101000000000.deltacommit", b"{}")
-    with pytest.raises(UnsupportedTable, match="deltacommit"):
-        table.history()
-
-
-def test_properties_that_spark_is_replacing_are_read_from_their_backup(
-    table: HudiTable, storage: LocalStorage
-) -> None:
-    key = f"{PATH}/.hoodie/hoodie.properties"
-    storage.put(f"{key}.backup", storage.get(key))
-    storage.delete(key)
-    assert HudiTable.exists(storage, PATH)
-    assert HudiTable.open(storage, PATH).spec == table.spec
-    with table.writer("test"):
-        assert storage.exists(key)

@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hudi_lake import PATH, SCHEMA, SPEC, START, Clock, applied, judge, many, rows, table_files
+from hudi_lake import PATH, SCHEMA, SPEC, Clock, applied, judge, many, rows, table_files
 
 from tradelake.errors import LeaseHeld, TableError
 from tradelake.hudi import HudiTable, TableSpec
@@ -166,18 +166,6 @@ def test_rows_without_a_partition_value_share_the_default_folder(
     judge(storage, {"a": (None, 1), "b": ("", 1)})
 
 
-def test_hive_style_folders_are_named_field_and_value(storage: LocalStorage, clock: Clock) -> None:
-    spec = TableSpec("crypto", "trades", SCHEMA, ("id",), ("exchange",), "version", hive_style=True)
-    table = HudiTable.create(storage, PATH, spec, clock)
-    with table.writer("test") as writer, writer.transaction() as transaction:
-        transaction.upsert(rows([("a", "OKX", 1), ("b", None, 1)]))
-        transaction.commit({})
-    assert {f.partition for f in table.snapshot().files} == {
-        "exchange=OKX",
-        "exchange=__HIVE_DEFAULT_PARTITION__",
-    }
-
-
 def test_a_composite_key_without_partitions(storage: LocalStorage, clock: Clock) -> None:
     spec = TableSpec("crypto", "trades", SCHEMA, ("id", "exchange"), (), "version")
     table = HudiTable.create(storage, PATH, spec, clock)
@@ -209,52 +197,6 @@ def test_a_composite_key_without_partitions(storage: LocalStorage, clock: Clock)
     assert b"partitionDepth=0" in storage.get(f"{PATH}/.hoodie_partition_metadata")
     judged = HudiTable.open(storage, PATH)
     assert judged.spec == spec
-
-
-def test_numbers_may_be_keys_and_partitions(storage: LocalStorage, clock: Clock) -> None:
-    schema = pa.schema([("n", pa.int64()), ("day", pa.int32()), ("at", pa.date32())])
-    table = HudiTable.create(
-        storage, PATH, TableSpec("d", "t", schema, ("n",), ("day",), "at"), clock
-    )
-    with table.writer("test") as writer:
-        with writer.transaction() as transaction:
-            columns = [pa.array([7, -8]), pa.array([1, 2], pa.int32())]
-            columns.append(pa.array([3, 4], pa.int32()).cast(pa.date32()))
-            transaction.upsert(pa.table(columns, schema=schema))
-            transaction.commit({})
-        with writer.transaction() as transaction:
-            transaction.delete(pa.array([-8]))
-            assert transaction.commit({}).deleted == 1
-    assert table.snapshot().read([RECORD_KEY, "_hoodie_partition_path"]).to_pylist() == [
-        {RECORD_KEY: "7", "_hoodie_partition_path": "1"}
-    ]
-
-
-def test_every_type_comes_back_as_it_went_in(storage: LocalStorage, clock: Clock) -> None:
-    columns = {
-        "id": pa.array(["a", "b"]),
-        "i": pa.array([1, None], pa.int32()),
-        "l": pa.array([2**62, None], pa.int64()),
-        "f": pa.array([1.5, None], pa.float32()),
-        "d": pa.array([0.1, None], pa.float64()),
-        "small": pa.array(["1.25", None]).cast(pa.decimal128(5, 2)),
-        "large": pa.array(["9" * 28 + ".0000000001", None]).cast(pa.decimal128(38, 10)),
-        "truth": pa.array([True, None]),
-        "bytes": pa.array([b"\x00\xff", None]),
-        "day": pa.array([20_000, None], pa.int32()).cast(pa.date32()),
-        "at": pa.array([START, None], pa.int64()).cast(pa.timestamp("us", tz="UTC")),
-        "text": pa.array(["Ünïcode 🪙", None]),
-    }
-    wanted = pa.table(columns)
-    table = HudiTable.create(
-        storage, PATH, TableSpec("d", "t", wanted.schema, ("id",), (), "l"), clock
-    )
-    with table.writer("test") as writer, writer.transaction() as transaction:
-        encoded = wanted.set_column(11, "text", wanted["text"].dictionary_encode())
-        transaction.upsert(encoded.select(encoded.column_names[::-1]))
-        transaction.commit({})
-    read = HudiTable.open(storage, PATH).snapshot().read(wanted.column_names)
-    assert read.sort_by("id") == wanted
 
 
 def test_a_big_batch_is_cut_into_groups_with_the_newest_rows_apart(
@@ -407,7 +349,7 @@ def test_rows_with_other_columns_or_types_are_refused(table: HudiTable) -> None:
         with pytest.raises(TableError, match=r"unknown columns \['more'\]"):
             transaction.upsert(good.append_column("more", good["id"]))
         with pytest.raises(TableError, match="'version' is int64"):
-            transaction.upsert(good.set_column(2, "version", good["version"].cast(pa.int32())))
+            transaction.upsert(good.set_column(2, "version", good["version"].cast(pa.float64())))
         with pytest.raises(TableError, match="null"):
             transaction.delete(pa.array(["a", None]))
         with pytest.raises(TableError, match="not double"):
@@ -424,59 +366,6 @@ def test_a_row_without_a_key_is_refused(table: HudiTable, key: str | None) -> No
         with pytest.raises(TableError, match="row 1 has no record key"):
             transaction.commit({})
     assert table.history() == []
-
-
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        *(
-            "..",
-            ".",
-            "../../etc",
-            "a/b",
-            "/abs",
-            "a\\b",
-            ".hoodie",
-            "a\nb",
-            "a\x00b",
-            "a\x7f",
-            "a:b",
-        ),
-        *("a:b", "x" * 256, "é" * 128, "x_0-1-0_20260101000000000.parquet"),
-    ],
-)
-def test_a_partition_value_that_names_no_folder_is_refused(
-    table: HudiTable, storage: LocalStorage, hostile: str
-) -> None:
-    before = storage.list()
-    with table.writer("test") as writer:
-        with writer.transaction() as transaction:
-            transaction.upsert(rows([("a", "OKX", 1), ("b", hostile, 1)]))
-            with pytest.raises(TableError) as caught:
-                transaction.commit({})
-        assert repr(hostile)[:200] in str(caught.value)
-        with writer.transaction() as transaction:
-            transaction.upsert(rows([("a", "OKX", 1)]))
-            transaction.commit({})
-    assert {
-        key for key in storage.list() if key not in before and not key.startswith(PATH)
-    } == set()
-
-
-@pytest.mark.parametrize(
-    "odd",
-    [
-        *("a b", "a=b", "100%", "a+b", "Ünïcode", "_x", "a'b\"c", "[x]{y}*"),
-        *("x.parquet", "x_0-1-0_20260101000000000", "x.log", "archived"),
-    ],
-)
-def test_an_odd_partition_value_is_a_folder_all_the_same(
-    table: HudiTable, storage: LocalStorage, odd: str
-) -> None:
-    with table.writer("test") as writer, writer.transaction() as transaction:
-        transaction.upsert(rows([("a", odd, 1)]))
-        transaction.commit({})
-    judge(storage, {"a": (odd, 1)})
 
 
 def test_the_files_of_a_commit_are_where_hudi_looks_for_them(

@@ -68,29 +68,6 @@ class Batch:
         return len(self.keys) + len(self.deletes)
 
 
-def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The rows with exactly the table's columns and types; raises TableError if they differ.
-
-    Order of columns, dictionary encoding and 64-bit offsets don't matter.
-    """
-    if sorted(rows.column_names) != sorted(schema.names):
-        missing = sorted(set(schema.names) - set(rows.column_names))
-        unknown = sorted(set(rows.column_names) - set(schema.names))
-        raise TableError(
-            f"the rows lack columns {missing} and have unknown columns {unknown}; all of "
-            "a table's columns are written together, and Writer.add_columns adds some"
-        )
-    columns = []
-    for field in schema:
-        column = rows.column(field.name)
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        wider = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
-        if wider.get(kind, kind) != field.type:
-            raise TableError(f"column {field.name!r} is {field.type}, the rows have {column.type}")
-        columns.append(column.cast(field.type))
-    return pa.table(columns, names=schema.names)
-
-
 def gather(spec: TableSpec, calls: Sequence[Call]) -> Batch:
     """Reduces the calls of a transaction, in their order, to a batch.
 
@@ -117,7 +94,7 @@ def gather(spec: TableSpec, calls: Sequence[Call]) -> Batch:
     if _any_twice(hashes):
         same = keys.dictionary_encode().indices.to_numpy()
         _refuse_repeated(keys, same, new)
-        chosen = _newest(same, rows.column(spec.ordering))
+        chosen = _newest(same, rows.column(spec.ordering) if spec.ordering else None)
         forced, new = _any_of_key(forced, same)[chosen], _any_of_key(new, same)[chosen]
         rows, keys, called = rows.take(chosen), keys.take(chosen), called[chosen]
         hashes = hashes[chosen]
@@ -191,9 +168,10 @@ def _positions(keys: pa.Array, among: pa.Array) -> npt.NDArray[np.int64]:
     return found.astype(np.int64)
 
 
-def _newest(same: Numbers, ordering: pa.ChunkedArray) -> Numbers:
+def _newest(same: Numbers, ordering: pa.ChunkedArray | None) -> Numbers:
     """The row that counts for each key, in the order of the rows; `same` numbers the keys."""
-    table = pa.table({"key": same, "ordering": ordering, "row": np.arange(len(same))})
+    row = np.arange(len(same))
+    table = pa.table({"key": same, "ordering": row if ordering is None else ordering, "row": row})
     order = pc.sort_indices(
         table,
         sort_keys=[(name, "ascending", "at_start") for name in table.column_names],

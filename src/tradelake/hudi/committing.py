@@ -238,5 +238,5 @@ class Committing:
         return "BULK_INSERT" if batch.bulk.all() else "INSERT"
 
     def _compared(self) -> pa.Schema:
-        stored = self._state.format.stored
-        return pa.schema([stored.field(n) for n in (RECORD_KEY, self._state.spec.ordering)])
+        stored, ordering = self._state.format.stored, self._state.spec.ordering
+        return pa.schema([stored.field(n) for n in (RECORD_KEY, ordering) if n is not None])

@@ -7,12 +7,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tradelake.errors import TableError
+from tradelake.errors import TableError, UnsupportedTable
 from tradelake.hudi.layout import join, partition_folder
-from tradelake.hudi.spec import TableSpec
+from tradelake.hudi.schema import RECORD_KEY
+from tradelake.hudi.spec import TableSpec, is_key
 
 _NULL = "__null__"
 _EMPTY = "__empty__"
+_YEAR_1, _YEAR_9999 = -719_162, 2_932_896  # first and last day, in days since 1970
 
 
 def record_keys(rows: pa.Table, fields: Sequence[str]) -> pa.Array:
@@ -46,7 +48,7 @@ def partitions(rows: pa.Table, spec: TableSpec) -> tuple[npt.NDArray[np.int32], 
     for name in spec.partition_by:
         values = pc.fill_null(_text(rows, name), "").dictionary_encode()
         levels = [
-            partition_folder(value, name, hive_style=spec.hive_style)
+            partition_folder(value, name, hive_style=spec.hive_style, url_encoded=spec.url_encoded)
             for value in values.dictionary.to_pylist()
         ]
         codes = codes * len(levels) + values.indices.to_numpy()
@@ -67,21 +69,46 @@ def as_keys(keys: pa.Array) -> pa.Array:
     """Keys that a caller names, as one string array; raises TableError for null or another type."""
     if isinstance(keys, pa.ChunkedArray):
         keys = keys.combine_chunks()
-    if not (_is_text(keys.type) or pa.types.is_integer(keys.type) or not len(keys)):
+    kind = keys.type.value_type if pa.types.is_dictionary(keys.type) else keys.type
+    text = kind in (pa.string(), pa.large_string(), pa.string_view())
+    if not (text or is_key(kind) or pa.types.is_integer(kind) or not len(keys)):
         raise TableError(f"record keys are strings, not {keys.type}")
     if keys.null_count:
         raise TableError("a record key can't be null")
-    return keys.cast(pa.string())
+    return _as_text(keys, "record key")
+
+
+def check_stored(rows: pa.Table, spec: TableSpec, where: str) -> None:
+    """Raises UnsupportedTable where stored rows have other record keys than we would give them.
+
+    Hudi before 0.14.1, and from 1.1 on, writes `field:value` for the only record key field of a
+    table of ComplexKeyGenerator; all between, as we do, `value`. Which it was stands nowhere else.
+    """
+    if len(rows):
+        stored, ours = rows.column(RECORD_KEY), record_keys(rows, spec.record_key)
+        unlike = pc.indices_nonzero(pc.not_equal(stored, ours))
+        if len(unlike):
+            at = unlike[0].as_py()
+            raise UnsupportedTable(
+                f"{where} has the record key {stored[at].as_py()!r} where we write "
+                f"{ours[at].as_py()!r}: written by Hudi before 0.14.1 or after 1.0; a row would be "
+                "there twice after an upsert, so the table can only be read"
+            )
 
 
 def _text(rows: pa.Table, name: str) -> pa.Array:
-    return rows.column(name).combine_chunks().cast(pa.string())
+    return _as_text(rows.column(name).combine_chunks(), f"column {name!r}")
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def _as_text(values: pa.Array, what: str) -> pa.Array:
+    if values.type == pa.date32() and len(values):
+        bounds = pc.min_max(values.cast(pa.int32())).as_py()
+        if (
+            bounds["min"] is not None
+            and not _YEAR_1 <= bounds["min"] <= bounds["max"] <= _YEAR_9999
+        ):
+            raise TableError(f"{what} has dates outside the years 1 to 9999, which name nothing")
+    return values.cast(pa.string())
 
 
 def _empty_or_null(value: pa.Array) -> npt.NDArray[np.bool_]:

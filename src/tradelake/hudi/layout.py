@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tradelake.clock import to_datetime
-from tradelake.errors import TableError
+from tradelake.errors import TableError, UnsupportedTable
 from tradelake.storage import Storage
 
 PROPERTIES = "hoodie.properties"
@@ -18,8 +18,16 @@ _MARKERS = "MARKERS"
 DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 _BASE_FILE = re.compile(r"(?P<file_id>[^_]+)_\d+-\d+-\d+_(?P<instant>\d{14}|\d{17})\.parquet")
-# What a folder can't hold or Hadoop's Path can't name: separators, colons, control characters.
+_LOG_FILE = re.compile(r"\..+_.*\.log\.\d+(_\d+-\d+-\d+(\.cdc)?)?")
+# What a folder can't hold, or Hadoop's Path or an object store can't name: separators, colons,
+# control characters; names that are hidden.
 _UNUSABLE = re.compile(r"[/\\:\x00-\x1f\x7f\u2028\u2029]|^\.")
+# Spark reads the value back from the folder's name, with %XX decoded as Java's parseInt takes it.
+_DECODED = re.compile(r"%[\w+-]\w")
+_ESCAPED = re.compile(r"[\x00-\x1f\x7f\"#%'*/:=?\\{\[\]^]")
+"""What Hudi's PartitionPathEncodeUtils escapes."""
+# Folders of other table formats beside a Hudi table's files; hudi-rs looks into neither.
+_FOREIGN_FOLDERS = ("metadata", "_delta_log")
 _LONGEST_NAME = 255  # bytes, on every common file system
 
 
@@ -76,18 +84,43 @@ def parse_data_file(partition: str, name: str) -> DataFile | None:
     return DataFile(partition, match["file_id"], match["instant"], name) if match else None
 
 
-def partition_folder(value: str | None, field: str, *, hive_style: bool) -> str:
-    """The folder of the rows with this partition value; raises TableError for an unusable one."""
+def partition_folder(
+    value: str | None, field: str, *, hive_style: bool, url_encoded: bool = False
+) -> str:
+    """The folder of the rows with this partition value.
+
+    Raises TableError for a value whose folder some reader would not find, or would take for
+    another value's.
+    """
     if value is None or value == "":
-        value = DEFAULT_PARTITION
-    folder = f"{field}={value}" if hive_style else value
-    too_long = len(folder.encode()) > _LONGEST_NAME
-    if _UNUSABLE.search(value) or too_long or parse_data_file("", folder):
+        shown = DEFAULT_PARTITION
+    elif url_encoded:
+        shown = _ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", value)
+    else:
+        shown = value
+    folder = f"{field}={shown}" if hive_style else shown
+    if problem := _problem(shown, folder, hive_style=hive_style, url_encoded=url_encoded):
         raise TableError(
-            f"{value[:300]!r} in column {field!r} can't name a partition's folder: no / \\ : "
-            f"or control character, no leading dot, no file's name, at most {_LONGEST_NAME} bytes"
+            f"{shown[:300]!r} in column {field!r} can't name a partition's folder: {problem}; "
+            "change the value, or partition by another column"
         )
     return folder
+
+
+def _problem(shown: str, folder: str, *, hive_style: bool, url_encoded: bool) -> str | None:
+    if _UNUSABLE.search(shown):
+        return "it has / \\ : or a control character, or begins with a dot"
+    if len(folder.encode()) > _LONGEST_NAME:
+        return f"the name would be longer than {_LONGEST_NAME} bytes"
+    if parse_data_file("", folder):
+        return "it looks like a data file"
+    if not url_encoded and _DECODED.search(shown):
+        return "readers would decode the %"
+    if not hive_style and "=" in shown:
+        return "readers would take what stands before the = for a column"
+    if folder in _FOREIGN_FOLDERS:
+        return "readers expect something else in a folder of this name"
+    return None
 
 
 @dataclass(frozen=True)
@@ -120,7 +153,10 @@ class TableFolder:
             self.storage.delete(found)
 
     def data_files(self) -> tuple[list[DataFile], set[str]]:
-        """All base files on disk, and the partitions that have their metadata file."""
+        """All base files on disk, and the partitions that have their metadata file.
+
+        Raises UnsupportedTable for a log file: its rows would be left out.
+        """
         files: list[DataFile] = []
         described: set[str] = set()
 
@@ -129,6 +165,11 @@ class TableFolder:
                 described.add(partition)
             elif found := parse_data_file(partition, name):
                 files.append(found)
+            elif _LOG_FILE.fullmatch(name):
+                raise UnsupportedTable(
+                    f"{self.key(join(partition, name))} is a log file, which a copy-on-write table "
+                    "does not have; let Hudi on Spark compact the table first"
+                )
 
         for child in self.storage.children(self.path):
             if child.startswith("."):

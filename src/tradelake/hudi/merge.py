@@ -33,12 +33,15 @@ class Merge:
         return bool(len(self.written) or self.deleted.any())
 
 
-def merge(stored: pa.Table, batch: Batch, rows: Rows, deletes: pa.Array, ordering: str) -> Merge:
+def merge(
+    stored: pa.Table, batch: Batch, rows: Rows, deletes: pa.Array, ordering: str | None
+) -> Merge:
     """Decides which rows a file group has next.
 
-    stored   key and ordering column, at least, of the group's rows
-    rows     the rows of the batch that go to the group
-    deletes  keys to remove from the group, none of them a key of `rows`
+    stored    key and ordering column, at least, of the group's rows
+    rows      the rows of the batch that go to the group
+    deletes   keys to remove from the group, none of them a key of `rows`
+    ordering  the column; without one the batch's rows are newer than the stored ones
     """
     keys = stored.column(RECORD_KEY)
     match = _index_in(keys, batch.keys.take(pa.array(rows)))
@@ -53,7 +56,7 @@ def merge(stored: pa.Table, batch: Batch, rows: Rows, deletes: pa.Array, orderin
 
 
 def beaten(
-    stored: pa.Table, batch: Batch, rows: Rows, match: Rows, ordering: str
+    stored: pa.Table, batch: Batch, rows: Rows, match: Rows, ordering: str | None
 ) -> tuple[Mask, Mask]:
     """Per row: whether a stored row of its key is newer, and whether there is any.
 
@@ -63,7 +66,7 @@ def beaten(
     matched = np.flatnonzero(match >= 0)
     asked = match[matched]
     found[asked] = True
-    if len(matched):
+    if len(matched) and ordering is not None:
         mine = batch.rows.column(ordering).take(pa.array(rows[asked]))
         theirs = stored.column(ordering).take(pa.array(matched))
         newer = pc.fill_null(pc.greater(theirs, mine), False).to_numpy()

@@ -50,7 +50,7 @@ def place(
     index: KeyIndex,
     sizes: GroupSizes,
     read: ReadGroups,
-    ordering: str,
+    ordering: str | None,
 ) -> Placement:
     """Finds the file group of every row and delete.
 
@@ -69,7 +69,7 @@ class _Placing:
         index: KeyIndex,
         sizes: GroupSizes,
         read: ReadGroups,
-        ordering: str,
+        ordering: str | None,
     ) -> None:
         self._batch = batch
         self._groups = groups

@@ -1,17 +1,23 @@
-"""hoodie.properties: what a table says of itself.
+"""hoodie.properties: what a table says of itself, a Java properties file.
 
-A Java properties file. A table is refused here, in one place, when it has a version or a feature
-that this package does not maintain.
+What of it is refused stands in `features`.
 """
 
 import re
-import zlib
 from collections.abc import Mapping
 
 import pyarrow as pa
 
 from tradelake.clock import iso
-from tradelake.errors import DamagedTable, UnsupportedTable
+from tradelake.hudi.features import (
+    KEY_GENERATOR,
+    KEY_GENERATORS,
+    PAYLOAD,
+    PAYLOADS,
+    VERSION,
+    checksum,
+    key_generator,
+)
 from tradelake.hudi.schema import to_avro
 from tradelake.hudi.spec import TableSpec
 
@@ -20,51 +26,44 @@ METADATA_TABLE = (
     "hoodie.table.metadata.partitions",
     "hoodie.table.metadata.partitions.inflight",
 )
-_VERSION = "hoodie.table.version"
-_KEY_GENERATOR = "hoodie.table.keygenerator.class"
-_KEY_GENERATORS = "org.apache.hudi.keygen."
+_RECORD_KEY_FIELDS = "hoodie.table.recordkey.fields"
 _PARTITION_FIELDS = "hoodie.table.partition.fields"
+_ORDERING_FIELD = "hoodie.table.precombine.field"
 _URL_ENCODED = "hoodie.datasource.write.partitionpath.urlencode"
 _HIVE_STYLE = "hoodie.datasource.write.hive_style_partitioning"
 _TIME_ZONE = "hoodie.table.timeline.timezone"
-
-# Property: the only value we handle. A property that is not there has Hudi's default, which is it.
-_HANDLED = {
-    "hoodie.table.type": "COPY_ON_WRITE",
-    "hoodie.timeline.layout.version": "1",
-    "hoodie.table.base.file.format": "PARQUET",
-    "hoodie.populate.meta.fields": "true",
-    "hoodie.datasource.write.drop.partition.columns": "false",
-    "hoodie.partition.metafile.use.base.format": "false",
-    "hoodie.table.cdc.enabled": "false",
-}
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 _NAMED = {value: key for key, value in _ESCAPES.items()}
 
 
 def describe(spec: TableSpec) -> dict[str, str]:
     """The properties of a new table."""
+    ordering = {_ORDERING_FIELD: spec.ordering} if spec.ordering else {}
+    # So that Hudi's writers, too, keep the row with the greater ordering value; their default is
+    # the later row.
+    payload = "DefaultHoodieRecordPayload" if spec.ordering else "OverwriteWithLatestAvroPayload"
     return {
         "hoodie.table.name": spec.name,
         "hoodie.database.name": spec.database,
         "hoodie.table.type": "COPY_ON_WRITE",
-        _VERSION: "6",
+        VERSION: "6",
         "hoodie.timeline.layout.version": "1",
         "hoodie.table.base.file.format": "PARQUET",
         "hoodie.archivelog.folder": "archived",
-        "hoodie.table.recordkey.fields": ",".join(spec.record_key),
+        _RECORD_KEY_FIELDS: ",".join(spec.record_key),
         _PARTITION_FIELDS: ",".join(spec.partition_by),
-        "hoodie.table.precombine.field": spec.ordering,
-        _KEY_GENERATOR: _KEY_GENERATORS + _key_generator(spec),
+        **ordering,
+        PAYLOAD: PAYLOADS + payload,
+        KEY_GENERATOR: KEY_GENERATORS + key_generator(spec),
         "hoodie.populate.meta.fields": "true",
         _HIVE_STYLE: str(spec.hive_style).lower(),
-        _URL_ENCODED: "false",
+        _URL_ENCODED: str(spec.url_encoded).lower(),
         "hoodie.datasource.write.drop.partition.columns": "false",
         "hoodie.partition.metafile.use.base.format": "false",
         "hoodie.table.cdc.enabled": "false",
         _TIME_ZONE: "UTC",
         CREATE_SCHEMA: to_avro(spec.schema, spec.name),
-        "hoodie.table.checksum": str(_checksum(spec.database, spec.name)),
+        "hoodie.table.checksum": str(checksum(spec.database, spec.name)),
     }
 
 
@@ -74,48 +73,12 @@ def to_spec(properties: Mapping[str, str], schema: pa.Schema) -> TableSpec:
         database=properties.get("hoodie.database.name", ""),
         name=properties["hoodie.table.name"],
         schema=schema,
-        record_key=_fields(properties["hoodie.table.recordkey.fields"]),
+        record_key=_fields(properties.get(_RECORD_KEY_FIELDS, "")),
         partition_by=_fields(properties.get(_PARTITION_FIELDS, "")),
-        ordering=properties.get("hoodie.table.precombine.field", ""),
-        hive_style=properties.get(_HIVE_STYLE, "false") == "true",
+        ordering=properties.get(_ORDERING_FIELD) or None,
+        hive_style=properties.get(_HIVE_STYLE, "").lower() == "true",
+        url_encoded=properties.get(_URL_ENCODED, "").lower() == "true",
     )
-
-
-def check_readable(properties: Mapping[str, str], where: str) -> None:
-    """Raises UnsupportedTable for another version or feature, DamagedTable for a wrong checksum."""
-    version = properties.get(_VERSION)
-    if version != "6":
-        raise UnsupportedTable(
-            f"{where} is a Hudi table of version {version}; this is made for version 6 only"
-        )
-    for name, handled in _HANDLED.items():
-        value = properties.get(name, handled)
-        if value.lower() != handled.lower():
-            raise UnsupportedTable(f"{where} has {name}={value}; only {handled} is handled")
-    if properties.get("hoodie.bootstrap.base.path"):
-        raise UnsupportedTable(f"{where} was bootstrapped from another table: not handled")
-    for name in ("hoodie.table.name", "hoodie.table.recordkey.fields"):
-        if not properties.get(name):
-            raise UnsupportedTable(f"{where} lacks {name}")
-    found = properties.get("hoodie.table.checksum")
-    expected = _checksum(
-        properties.get("hoodie.database.name", ""), properties["hoodie.table.name"]
-    )
-    if found is not None and found != str(expected):
-        raise DamagedTable(f"{where} has hoodie.table.checksum={found}, expected {expected}")
-
-
-def check_writable(properties: Mapping[str, str], spec: TableSpec, where: str) -> None:
-    """Raises UnsupportedTable when keys or paths are formed in a way that we do not write."""
-    generator = properties.get(_KEY_GENERATOR)
-    expected = _key_generator(spec)
-    if generator is not None and generator != _KEY_GENERATORS + expected:
-        raise UnsupportedTable(
-            f"{where} has {_KEY_GENERATOR}={generator}; such a table is written with {expected}"
-        )
-    if properties.get(_URL_ENCODED, "false") != "false":
-        raise UnsupportedTable(f"{where} has {_URL_ENCODED}: not handled")
-    spec.check_writable()
 
 
 def has_utc_timeline(properties: Mapping[str, str]) -> bool:
@@ -147,20 +110,9 @@ def to_bytes(properties: Mapping[str, str], saved_at: int) -> bytes:
 
 
 def _fields(text: str) -> tuple[str, ...]:
-    """The names in a list of fields, as Hudi splits it."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _key_generator(spec: TableSpec) -> str:
-    """The one that Hudi itself infers from the numbers of fields."""
-    if not spec.partition_by:
-        return "NonpartitionedKeyGenerator"
-    single = len(spec.record_key) == len(spec.partition_by) == 1
-    return "SimpleKeyGenerator" if single else "ComplexKeyGenerator"
-
-
-def _checksum(database: str, table: str) -> int:
-    return zlib.crc32(f"{database}.{table}".encode())
+    """The names in a list of fields; CustomKeyGenerator's have `:SIMPLE` or `:TIMESTAMP` behind."""
+    names = (name.partition(":")[0].strip() for name in text.split(","))
+    return tuple(name for name in names if name)
 
 
 def _continues(line: str) -> bool:

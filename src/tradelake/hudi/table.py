@@ -9,14 +9,16 @@ import pyarrow as pa
 
 from tradelake.clock import Clock, system_clock
 from tradelake.errors import DamagedTable, ObjectExists, ObjectMissing, TableError
-from tradelake.hudi import properties
+from tradelake.hudi import features, properties
+from tradelake.hudi.basefile import read
 from tradelake.hudi.columns import columns_of
 from tradelake.hudi.commits import CLUSTER, CommitLog
 from tradelake.hudi.fenced import FencedStorage
 from tradelake.hudi.groups import MAX_GROUP_ROWS, SMALL_GROUP_ROWS, GroupSizes
 from tradelake.hudi.instants import check_instant
+from tradelake.hudi.keys import check_stored
 from tradelake.hudi.layout import LEASE, PROPERTIES, PROPERTIES_BACKUP, TableFolder
-from tradelake.hudi.schema import to_avro
+from tradelake.hudi.schema import RECORD_KEY, to_avro
 from tradelake.hudi.snapshot import Snapshot, check_covered, current_files
 from tradelake.hudi.spec import TableSpec
 from tradelake.hudi.state import TableState
@@ -206,9 +208,11 @@ class HudiTable:
             _restore_properties(folder)
             schema = columns_of(folder, Timeline.load(folder), self._log, found)
             spec = properties.to_spec(found, schema)
-            properties.check_writable(found, spec, folder.path)
+            features.check_writable(found, spec, folder.path)
             sizes = GroupSizes(small_group_rows, max_group_rows)
             state = TableState(folder, spec, self._log, self._clock, sizes, pool)
+            if features.composes_keys(found) and len(spec.record_key) == 1:
+                _check_stored_keys(self.snapshot(), spec)
             state.load()
             self.spec = state.spec
             writer = Writer(state)
@@ -238,9 +242,17 @@ def _properties(folder: TableFolder) -> dict[str, str]:
             continue
         except ValueError as error:
             raise DamagedTable(f"{key} holds no properties: {error}") from error
-        properties.check_readable(found, folder.path)
+        features.check_readable(found, folder.path)
         return found
     raise TableError(f"there is no Hudi table at {folder.storage.url(folder.path)}")
+
+
+def _check_stored_keys(snapshot: Snapshot, spec: TableSpec) -> None:
+    """Raises UnsupportedTable if the oldest or newest file has keys unlike those we write."""
+    files = sorted((f for f in snapshot.files if f.rows != 0), key=lambda file: file.instant)
+    for file in {f.path: f for f in (*files[:1], *files[-1:])}.values():
+        fields = [snapshot.schema.field(name) for name in (RECORD_KEY, *spec.record_key)]
+        check_stored(read(snapshot.storage, file.path, pa.schema(fields)), spec, file.path)
 
 
 def _restore_properties(folder: TableFolder) -> None:

@@ -20,11 +20,12 @@ ROLLBACK = "rollback"
 RESTORE = "restore"
 SAVEPOINT = "savepoint"
 _ACTIONS = (*WRITES, CLEAN, ROLLBACK, RESTORE, SAVEPOINT)
-_FOREIGN = ("deltacommit", "compaction", "logcompaction", "indexing", "schemacommit")
 
 _NAME = re.compile(
     r"(?P<time>\d{17}|\d{14})\.(?:(?P<action>[a-z]+)(?:\.(?P<state>requested|inflight))?)"
 )
+_LATER_NAME = re.compile(r"\d{17}_\d{17}\.")
+"""With the time of completion, as of table version 8."""
 
 
 @dataclass(frozen=True, order=True)
@@ -58,14 +59,17 @@ class Timeline:
         for name in folder.storage.children(folder.meta("")[:-1]):
             match = _NAME.fullmatch(name)
             if not match:
+                if _LATER_NAME.match(name):
+                    raise UnsupportedTable(
+                        f"{folder.meta(name)}: an instant of Hudi 1's timeline in a table of "
+                        "version 6"
+                    )
                 continue
             action, state = match["action"], match["state"] or COMPLETED
             if action == INFLIGHT:
                 action, state = COMMIT, INFLIGHT
-            if action in _FOREIGN:
-                raise UnsupportedTable(f"{folder.meta(name)}: an action that we do not handle")
             if action not in _ACTIONS:
-                continue
+                raise UnsupportedTable(f"{folder.meta(name)}: an action that we do not handle")
             key = (match["time"], action)
             reached[key] = max(reached.get(key, REQUESTED), state, key=STATES.index)
         return cls(tuple(sorted(Instant(*key, state) for key, state in reached.items())))

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tradelake.errors import TableError
-from tradelake.hudi.batch import Batch, Call, Delete, Put, conform, gather
+from tradelake.hudi.batch import Batch, Call, Delete, Put, gather
 from tradelake.hudi.clustering import Clustering
 from tradelake.hudi.commits import SCHEMA
 from tradelake.hudi.committing import CommitResult
+from tradelake.hudi.conforming import conform
 from tradelake.hudi.keys import as_keys
 from tradelake.hudi.selection import CLUSTER_BYTES
 from tradelake.hudi.spec import TableSpec

@@ -153,7 +153,7 @@ class Writer:
                 "have no value for them; columns that may be null can be added"
             )
         spec = replace(state.spec, schema=pa.schema([*state.spec.schema, *columns]))
-        spec.check()
+        spec.check_new(columns)
         carried = self._newest_metadata()
         state.adopt(spec)
         self._commit(state.next_instant(), gather(spec, ()), None, lambda: carried)
