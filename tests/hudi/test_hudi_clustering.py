@@ -1,37 +1,28 @@
 """Clustering: fewer, larger file groups; the same rows, for every reader at every instant."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from datetime import timedelta
 
 import pyarrow as pa
 import pytest
 from hudi_lake import (
     PATH,
-    SPEC,
     Clock,
-    Failing,
     Model,
     applied,
-    dying,
     judge,
     many,
     model_of,
-    orphans,
     read_by_hudi_rs,
     read_changes_by_hudi_rs,
     rows,
     table_files,
 )
 
-from tradelake.errors import StorageError, TableError
+from tradelake.errors import TableError
 from tradelake.hudi import HudiTable, Writer, avro
-from tradelake.hudi.layout import TableFolder
-from tradelake.hudi.timeline import Timeline
-from tradelake.storage import LocalStorage, Storage
+from tradelake.storage import LocalStorage
 
 GROUPS = 6
-STEPS = 60
 
 
 def key(number: int) -> str:
@@ -264,98 +255,3 @@ def test_what_was_replaced_is_cleaned_and_then_its_commit_may_go(
     assert table_files(storage) == {f.path.rpartition("/")[2] for f in table.snapshot().files}
     assert writer.archive(keep=1) == 1
     judge(storage, MODEL)
-
-
-THIRTEEN = applied({}, many(13))
-
-
-def opened(storage: Storage, clock: Clock) -> AbstractContextManager[Writer]:
-    table = HudiTable.open(storage, PATH, clock)
-    return table.writer("test", small_group_rows=0, max_group_rows=4)
-
-
-def make(storage: LocalStorage, clock: Clock) -> None:
-    """Four groups by one commit, and a commit of metadata alone."""
-    HudiTable.create(storage, PATH, SPEC, clock)
-    with opened(storage, clock) as writer:
-        for checkpoint, found in (("4", many(13)), ("5", [])):
-            with writer.transaction() as transaction:
-                transaction.upsert(rows(found))
-                transaction.commit({"checkpoint": checkpoint})
-    clock.pass_minutes(6)
-
-
-def unannounced(storage: LocalStorage) -> list[str]:
-    """Files of a dead write that no marker tells of; Spark, maybe the heir, goes by markers."""
-    folder = TableFolder(storage, PATH)
-    dead = {i.time for i in Timeline.load(folder).pending("replacecommit")}
-    files, _ = folder.data_files()
-    return [f.name for f in files if f.instant in dead and f not in folder.marked(f.instant)]
-
-
-def tend(writer: Writer) -> None:
-    writer.cluster()
-    writer.clean(timedelta(0))
-    writer.archive(keep=1)
-
-
-@pytest.mark.parametrize("late", [False, True])
-def test_dying_at_any_step_of_cluster_clean_and_archive_loses_nothing(
-    storage: LocalStorage, clock: Clock, late: bool
-) -> None:
-    died_in = set()
-    for step in range(1, STEPS):
-        make(storage, clock)
-        before = kept(HudiTable.open(storage, PATH).snapshot().read())
-        failing = Failing(storage, None, late=late)
-        with dying(), opened(failing, clock) as writer:
-            failing.step = failing.steps + step
-            tend(writer)
-        reader = HudiTable.open(storage, PATH)
-        died_in.add(reader.history()[-1].action)
-        assert unannounced(storage) == []
-        assert kept(reader.snapshot().read()) == before
-        judge(storage, THIRTEEN)
-        clock.pass_minutes(1)
-        with opened(storage, clock) as writer:
-            judge(storage, THIRTEEN)
-            assert orphans(storage) == []
-            assert all(entry.state == "completed" for entry in reader.history())
-            assert reader.metadata("checkpoint") == "5"
-            tend(writer)
-        assert kept(reader.snapshot().read()) == before
-        judge(storage, THIRTEEN)
-        assert len(table_files(storage)) == len(reader.snapshot().files) == 1
-        for name in storage.list(PATH):
-            storage.delete(name)
-        if not failing.failed:
-            assert died_in >= {"replacecommit", "clean"}
-            return
-    pytest.fail("tending a table has more steps than the test expects")
-
-
-@pytest.mark.parametrize("late", [False, True])
-def test_a_clustering_that_fails_once_leaves_a_writer_that_goes_on(
-    storage: LocalStorage, clock: Clock, late: bool
-) -> None:
-    for step in range(1, STEPS):
-        make(storage, clock)
-        failing = Failing(storage, None, late=late, once=True)
-        with opened(failing, clock) as writer:
-            failing.step = failing.steps + step
-            try:
-                writer.cluster()
-            except StorageError:
-                judge(storage, THIRTEEN)
-            if not failing.failed:
-                return
-            with writer.transaction() as transaction:
-                transaction.upsert(rows([("trade-000000", "Binance", 9)]))
-                transaction.commit({})
-            judge(storage, applied(THIRTEEN, [("trade-000000", "Binance", 9)]))
-        with opened(storage, clock):
-            pass
-        assert orphans(storage) == []
-        for name in storage.list(PATH):
-            storage.delete(name)
-    pytest.fail("clustering has more steps than the test expects")

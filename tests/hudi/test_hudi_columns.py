@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 import pytest
-from hudi_lake import PATH, SCHEMA, Clock, Failing, dying, read_by_hudi_rs, rows
+from hudi_lake import PATH, SCHEMA, read_by_hudi_rs, rows
 
 from tradelake.errors import TableError, UnsupportedTable
 from tradelake.hudi import HudiTable, Writer
@@ -95,25 +95,3 @@ def test_undoing_the_commit_that_added_columns_takes_them_away(table: HudiTable)
         writer.rollback()
         write(writer, rows([("a", "OKX", 2)]))
     assert table.snapshot().data_schema == SCHEMA
-
-
-@pytest.mark.parametrize("late", [False, True])
-def test_adding_columns_happens_wholly_or_not_at_all(
-    storage: LocalStorage, table: HudiTable, clock: Clock, late: bool
-) -> None:
-    with table.writer("me") as writer:
-        write(writer, rows([("a", "OKX", 1)]))
-    step = died = 0
-    while True:
-        step += 1
-        failing = Failing(storage, step, late=late)
-        with dying(), HudiTable.open(failing, PATH, clock).writer("mortal") as writer:
-            writer.add_columns(pa.schema([(f"c{step}", pa.string())]))
-        before = HudiTable.open(storage, PATH, clock).spec.schema
-        with HudiTable.open(storage, PATH, clock).writer("next") as writer:
-            assert writer.spec.schema == before
-        if not failing.failed:
-            break
-        died += 1
-    assert died >= 3
-    assert before.names[-1] == f"c{step}"

@@ -1,6 +1,5 @@
 """Savepoints: what they keep, until they are deleted."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -8,9 +7,7 @@ from hudi_lake import (
     PATH,
     SPEC,
     Clock,
-    Failing,
     applied,
-    dying,
     judge,
     many,
     model_of,
@@ -19,12 +16,11 @@ from hudi_lake import (
     table_files,
 )
 
-from tradelake.errors import StorageError, TableError
+from tradelake.errors import TableError
 from tradelake.hudi import HudiTable, Writer, avro
 from tradelake.storage import LocalStorage
 
 BEFORE = applied({}, many(13, lambda i: f"exchange-{i % 2}"))
-STEPS = 20
 
 
 def make(storage: LocalStorage, clock: Clock) -> str:
@@ -108,53 +104,3 @@ def test_only_a_commit_can_be_saved_and_only_a_savepoint_deleted(
         assert writer.savepoint("test") == writer.savepoint("again") == instant
     key = f"{PATH}/.hoodie/{instant}.savepoint"
     assert avro.decode(storage.get(key), key)["savepointedBy"] == "test"
-
-
-def play_save(writer: Writer, _: str) -> None:
-    writer.savepoint("test")
-
-
-def play_delete(writer: Writer, instant: str) -> None:
-    writer.delete_savepoint(instant)
-
-
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("once", [False, True])
-@pytest.mark.parametrize("act", [play_save, play_delete])
-def test_dying_or_failing_at_any_step_leaves_a_savepoint_or_none(
-    storage: LocalStorage,
-    clock: Clock,
-    act: Callable[[Writer, str], None],
-    late: bool,
-    once: bool,
-) -> None:
-    for step in range(1, STEPS):
-        instant = make(storage, clock)
-        clock.pass_minutes(1)
-        table = HudiTable.open(storage, PATH, clock)
-        if act is play_delete:
-            with table.writer("first") as writer:
-                writer.savepoint("test")
-        failing = Failing(storage, None, late=late, once=once)
-        with dying(), HudiTable.open(failing, PATH, clock).writer("mortal") as writer:
-            failing.step = failing.steps + step
-            try:
-                act(writer, instant)
-            except StorageError:
-                commit(writer, 1)
-        judge(storage, BEFORE)
-        with table.writer("heir", small_group_rows=0) as writer:
-            kept = saved(table)
-            assert kept in ([], [instant])
-            assert all(entry.state == "completed" for entry in table.history())
-            writer.cluster()
-            writer.clean(timedelta(0))
-            if kept:
-                assert_readable(storage, instant)
-        judge(storage, BEFORE)
-        for name in storage.list(PATH):
-            storage.delete(name)
-        if not failing.failed:
-            assert kept == ([instant] if act is play_save else [])
-            return
-    pytest.fail("there are more steps than the test expects")

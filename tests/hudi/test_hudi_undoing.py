@@ -9,10 +9,8 @@ from hudi_lake import (
     PATH,
     SPEC,
     Clock,
-    Failing,
     Model,
     applied,
-    dying,
     judge,
     many,
     orphans,
@@ -26,7 +24,6 @@ from tradelake.storage import LocalStorage
 
 FIRST = many(13, lambda i: f"exchange-{i % 2}")
 BEFORE = applied({}, FIRST)
-STEPS = 40
 
 
 def change(writer: Writer, *_: object) -> Model:
@@ -134,60 +131,3 @@ def test_what_can_not_be_undone_is_refused(storage: LocalStorage, clock: Clock) 
             writer.rollback()
         assert table.metadata("checkpoint") == "3"
     judge(storage, after)
-
-
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("act", [change, merge, foreign])
-def test_dying_at_any_step_the_commit_is_there_or_undone(
-    storage: LocalStorage, clock: Clock, act: Act, late: bool
-) -> None:
-    seen = set()
-    for step in range(1, STEPS):
-        table = make(storage, clock)
-        with table.writer("test", small_group_rows=0) as writer:
-            after = act(writer, table, storage)
-        clock.pass_minutes(1)
-        failing = Failing(storage, None, late=late)
-        with dying(), HudiTable.open(failing, PATH, clock).writer("mortal") as writer:
-            failing.step = failing.steps + step
-            writer.rollback()
-        checkpoint = HudiTable.open(storage, PATH).metadata("checkpoint")
-        seen.add(checkpoint)
-        expected = BEFORE if checkpoint == "1" else after
-        judge(storage, expected)
-        with table.writer("heir"):
-            pass
-        judge(storage, expected)
-        assert orphans(storage) == []
-        assert all(entry.state == "completed" for entry in table.history())
-        for name in storage.list(PATH):
-            storage.delete(name)
-        if not failing.failed:
-            assert "1" in seen
-            return
-    pytest.fail("undoing has more steps than the test expects")
-
-
-def test_dying_while_the_only_commit_is_undone_never_brings_its_rows_back(
-    storage: LocalStorage, clock: Clock
-) -> None:
-    for step in range(1, STEPS):
-        table = make(storage, clock)
-        for state in ("commit.requested", "inflight"):
-            storage.delete(f"{PATH}/.hoodie/{table.newest()}.{state}")
-        failing = Failing(storage, None)
-        with dying(), HudiTable.open(failing, PATH, clock).writer("mortal") as writer:
-            failing.step = failing.steps + step
-            writer.rollback()
-        expected = BEFORE if table.newest() else {}
-        clock.pass_minutes(1)
-        fresh = [("fresh", "OKX", 1)]
-        with table.writer("heir") as writer, writer.transaction() as transaction:
-            transaction.upsert(rows(fresh))
-            transaction.commit({})
-        judge(storage, applied(expected, fresh))
-        for name in storage.list(PATH):
-            storage.delete(name)
-        if not failing.failed:
-            return
-    pytest.fail("undoing has more steps than the test expects")

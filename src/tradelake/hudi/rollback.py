@@ -77,6 +77,9 @@ def roll_back_newest(
     requested = folder.meta(state_name(newest.time, newest.action, REQUESTED))
     if not folder.storage.exists(requested):  # another writer's; without it nothing would be left
         folder.storage.put(requested, b"")
+    # Hudi on Spark finds what a dead write left by its markers alone; they went when it completed.
+    written = [file.relative for file in files if file.instant == newest.time]
+    folder.mark(newest.time, dict.fromkeys(written, False))
     folder.delete(folder.meta(state_name(newest.time, newest.action, COMPLETED)))
     _Rollback(folder, newest, next_instant(), clock).run()
 

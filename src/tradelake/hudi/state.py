@@ -93,7 +93,8 @@ class TableState:
     def recover(self) -> None:
         """Rolls back dead commits, finishes dead cleans, drops dead savepoints."""
         timeline = Timeline.load(self.folder)
-        self._last = timeline.last
+        # An instant that was told to a caller whose commit failed is not given to another one.
+        self._last = max((i for i in (self._last, timeline.last) if i), default=None)
         drop_pending(self.folder, timeline)
         roll_back_pending(self.folder, self.next_instant, self.clock)
         finish_pending(self.folder, self.clock)
