@@ -119,6 +119,7 @@ def orphans(storage: LocalStorage) -> list[str]:
         if (name := key.rpartition("/")[2]) not in names
         and not (name.endswith(".parquet") and name.rpartition("_")[2][:17] in done)
         and not ("/.hoodie/2" in key and name[:17] in done)
+        and "/.hoodie/.keys/" not in key  # true whatever was committed
     ]
 
 

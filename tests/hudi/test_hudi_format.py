@@ -93,7 +93,7 @@ def test_keys_with_one_hash_are_told_apart(
     def colliding(keys: pa.Array) -> np.ndarray:
         return np.array([len(key) for key in keys.to_pylist()], dtype=np.uint64)
 
-    for module in ("batch", "rewriting", "state", "writer"):
+    for module in ("batch", "rewriting", "filekeys", "keycopy", "writer"):
         monkeypatch.setattr(f"tradelake.hudi.{module}.hash64", colliding)
     with table.writer("test") as writer:
         for batch in (

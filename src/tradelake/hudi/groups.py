@@ -42,32 +42,39 @@ class FileGroups:
     """File groups numbered from 0; a number is never given twice."""
 
     def __init__(self) -> None:
-        self._files: list[BaseFile] = []
-        self._rows: list[int] = []
+        self._files: dict[int, BaseFile] = {}
+        self._rows: dict[int, int] = {}
+        self._next = 0
         self._in_partition: dict[str, set[int]] = defaultdict(set)
-
-    def __len__(self) -> int:
-        return len(self._files)
+        self.changes = 0
+        """Grows with every change."""
 
     def __getitem__(self, number: int) -> BaseFile:
         return self._files[number]
 
     def add(self, file: BaseFile, rows: int) -> int:
         """Numbers a new group, which has this file."""
-        self._files.append(file)
-        self._rows.append(rows)
-        number = len(self._files) - 1
+        number = self._next
+        self._next += 1
+        self.replace(number, file, rows)
         self._in_partition[file.partition].add(number)
         return number
 
     def replace(self, number: int, file: BaseFile, rows: int) -> None:
         """Gives a group a new file slice."""
+        self.changes += 1
         self._files[number] = file
         self._rows[number] = rows
 
     def retire(self, number: int) -> None:
-        """Forgets a group that was replaced; its number keeps its last file."""
-        self._in_partition[self._files[number].partition].discard(number)
+        """Forgets a group that was replaced."""
+        self.changes += 1
+        self._in_partition[self._files.pop(number).partition].discard(number)
+        del self._rows[number]
+
+    def numbers(self) -> list[int]:
+        """All groups that there are."""
+        return list(self._files)
 
     def rows(self, number: int) -> int:
         """How many rows a group has."""

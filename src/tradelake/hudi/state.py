@@ -1,6 +1,6 @@
 """What a writer knows of its table while it holds the lease."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -14,22 +14,25 @@ from tradelake.hudi.basefile import BaseFile, BaseFileFormat, read
 from tradelake.hudi.cleaning import Completions, finish_pending
 from tradelake.hudi.columns import columns_of
 from tradelake.hudi.commits import CommitLog
+from tradelake.hudi.filekeys import FileKeys, read_keys
 from tradelake.hudi.groups import FileGroups, GroupSizes
 from tradelake.hudi.hot import HotFiles
 from tradelake.hudi.index import KeyIndex
 from tradelake.hudi.instants import next_instant
+from tradelake.hudi.keycopy import KeyCopy
 from tradelake.hudi.layout import LEASE, PROPERTIES, DataFile, TableFolder
 from tradelake.hudi.metadata_table import drop_metadata_table
-from tradelake.hudi.murmur import hash64
 from tradelake.hudi.parallel import run_all
 from tradelake.hudi.rollback import roll_back_pending
 from tradelake.hudi.savepoints import drop_pending
-from tradelake.hudi.schema import RECORD_KEY
 from tradelake.hudi.snapshot import current_files
 from tradelake.hudi.spec import TableSpec
 from tradelake.hudi.timeline import Timeline
 
-_KEY_ONLY = pa.schema([pa.field(RECORD_KEY, pa.string())])
+# Keys are read so many files at a time, some such reads side by side: what is held of them is
+# bounded, and sorted by the threads that read.
+_FILES_AT_ONCE = 32
+_READS_AT_ONCE = 4
 
 
 class TableState:
@@ -53,11 +56,13 @@ class TableState:
         self.adopt(spec)
         self.groups = FileGroups()
         self.index = KeyIndex()
+        self._copy = KeyCopy(folder, f"{spec.database}.{spec.name}", pool)
         self.described: set[str] = set()
         self.completed: dict[str, int] = {}
         self._loaded = clock()
         self._last: str | None = None
         self._utc = True
+        self._settled = 0
 
     def load(self) -> None:
         """Drops the metadata table, finishes or undoes what died, and reads all keys."""
@@ -72,17 +77,17 @@ class TableState:
             self.adopt(replace(self.spec, schema=schema))
         files, self.described = self.folder.data_files()
         self._sweep(files, timeline)
-        self.groups, self.index = FileGroups(), KeyIndex()
         current = current_files(self.folder, files, timeline, self.log.of(timeline))
-        current = tuple(run_all(self.pool, partial(_sized, self), current))
-        keys = run_all(self.pool, partial(_read_hashes, self), current)
-        numbers = [
-            self.groups.add(file, len(hashes)) for file, hashes in zip(current, keys, strict=True)
-        ]
-        if numbers:
-            counts = [len(hashes) for hashes in keys]
-            groups = np.repeat(np.array(numbers, dtype=np.int32), counts)
-            self.index.add(np.concatenate(keys), groups)
+        self._remember(run_all(self.pool, partial(_sized, self), current))
+        self.settle()
+
+    def settle(self) -> None:
+        """Says that memory is as the table: what fails before it changes again leaves it so."""
+        self._settled = self.groups.changes
+
+    def close(self) -> None:
+        """Saves the key index, if that is worth it."""
+        self._copy.save(self.groups, self.index)
 
     def adopt(self, spec: TableSpec) -> None:
         """Writes and reads the table with these columns from now on."""
@@ -121,6 +126,31 @@ class TableState:
         tables = run_all(self.pool, partial(self.read_group, schema=schema), numbers)
         return dict(zip(numbers, tables, strict=True))
 
+    def _remember(self, current: Sequence[BaseFile]) -> None:
+        """Brings file groups and key index to these files, reading the keys that are not known."""
+        if self.groups.changes != self._settled:
+            self.groups, self.index = FileGroups(), KeyIndex()
+        self._settled = -1
+        known = {self.groups[number].path: number for number in self.groups.numbers()}
+        gone = known.keys() - {file.path for file in current}
+        self.index.drop(known[path] for path in gone)
+        for path in gone:
+            self.groups.retire(known[path])
+        if not known:
+            for keys in self._copy.load(current):
+                self._add(keys)
+            known = {self.groups[number].path: number for number in self.groups.numbers()}
+        missing = [file for file in current if file.path not in known]
+        for some in _batches(missing, _FILES_AT_ONCE * _READS_AT_ONCE):
+            reads = list(_batches(some, _FILES_AT_ONCE))
+            for keys in run_all(self.pool, partial(read_keys, self.folder.storage), reads):
+                self._add(keys)
+
+    def _add(self, keys: FileKeys) -> None:
+        numbers = [self.groups.add(f, n) for f, n in zip(keys.files, keys.rows, strict=True)]
+        groups = np.array(numbers, dtype=np.int32)
+        self.index.add_sorted(keys.hashes, groups[keys.place])
+
     def _sweep(self, files: list[DataFile], timeline: Timeline) -> None:
         """Deletes what only dead writers can have left: halves of files, uncommitted ones, markers.
 
@@ -142,8 +172,5 @@ def _sized(state: TableState, file: BaseFile) -> BaseFile:
     return replace(file, size=state.folder.storage.size(file.path))
 
 
-def _read_hashes(
-    state: TableState, file: BaseFile
-) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
-    keys = read(state.folder.storage, file.path, _KEY_ONLY).column(RECORD_KEY).combine_chunks()
-    return hash64(keys)
+def _batches(files: Sequence[BaseFile], size: int) -> Iterator[Sequence[BaseFile]]:
+    return (files[first : first + size] for first in range(0, len(files), size))

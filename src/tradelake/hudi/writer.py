@@ -219,6 +219,8 @@ class Writer:
     def close(self) -> None:
         """Ends the writer; `HudiTable.writer` calls it."""
         self._closed = True
+        if not self._stale:
+            self._state.close()
 
     def _commit(
         self,
@@ -232,7 +234,7 @@ class Writer:
 
     def _safely(self, write: Callable[[], R]) -> R:
         try:
-            return write()
+            done = write()
         except BaseException:
             # Whether the write completed before it failed is for the table to say: what is
             # pending is rolled back, and memory is read anew. Should that fail, too, it is tried
@@ -241,6 +243,8 @@ class Writer:
             with suppress(TradelakeError):
                 self._refresh()
             raise
+        self._state.settle()
+        return done
 
     def _refresh(self) -> None:
         self._state.load()
