@@ -1,11 +1,14 @@
 """A random walk: whatever is done in whatever order, the table is what a dict would be."""
 
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 import pyarrow as pa
+import pytest
 from hudi_lake import (
     PATH,
     SPEC,
@@ -24,8 +27,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tradelake.errors import TableError
-from tradelake.hudi import HudiTable, Writer
+from tradelake.hudi import HudiTable, Writer, keycopy, state
+from tradelake.hudi.index import KeyIndex
 from tradelake.storage import LocalStorage
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _index_as_of_a_big_table() -> Iterator[None]:
+    """Merged all the time, mostly on disk, and saved."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "KeyIndex", partial(KeyIndex, largest_run=8, smallest_run=2))
+        patch.setattr(keycopy, "WORTH_SAVING", 4)
+        yield
+
 
 KEYS = st.sampled_from([f"key-{i}" for i in range(30)])
 ROWS = st.tuples(
