@@ -185,6 +185,9 @@ def test_the_ends_of_every_type_come_back_as_they_went_in(
             transaction.commit({})
     assert_same(HudiTable.open(storage, PATH).snapshot().read(wanted.column_names), wanted)
     assert_same(read_by_hudi_rs(storage.url(PATH)), wanted)
+    (file,) = table.snapshot().files
+    footer = pq.read_metadata(storage.url(file.path)).metadata
+    assert footer[b"org.apache.spark.version"] >= b"3.0.0"  # or Spark refuses the old dates
 
 
 HOUR = 3_600_000_000

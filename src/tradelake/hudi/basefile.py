@@ -22,6 +22,9 @@ from tradelake.storage import Storage
 _BATCH_ROWS = 65_536
 # Same for every row of a file, so never read back: both follow from where the row is written.
 PLACE_COLUMNS = (PARTITION_PATH, FILE_NAME)
+# Spark refuses dates before 1582 and times before 1900 in files that don't say whose calendar they
+# mean; those of Spark 3 mean the Gregorian one throughout, as Arrow does.
+_GREGORIAN = {"org.apache.spark.version": "3.5.0"}
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ class BaseFileFormat:
         footer = {
             "parquet.avro.schema": self._avro,
             "writer.model.name": "avro",
+            **_GREGORIAN,
             "org.apache.hudi.bloomfilter": bloom.build(keys.combine_chunks()).decode("ascii"),
         }
         if len(keys):  # as Hudi does it; a file without a range is asked about every key
