@@ -223,3 +223,17 @@ def older(stored: int | None, incoming: int | None) -> bool:
 
 def table_files(storage: LocalStorage) -> set[str]:
     return {Path(key).name for key in storage.list(PATH) if key.endswith(".parquet")}
+
+
+def copy(storage: LocalStorage) -> dict[str, bytes]:
+    """The table's objects, for `put_back`."""
+    return {key: storage.get(key) for key in storage.list(PATH)}
+
+
+def put_back(storage: LocalStorage, made: Mapping[str, bytes]) -> None:
+    """Makes the table again what it was when it was copied."""
+    for key in {*storage.list(PATH), *made}:
+        if key in made:
+            storage.put(key, made[key])
+        else:
+            storage.delete(key)

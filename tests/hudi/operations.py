@@ -199,6 +199,15 @@ def delete_savepoint(writer: Writer) -> None:
     writer.delete_savepoint(writer.savepoint("test"))
 
 
+def save_and_cluster(writer: Writer) -> None:
+    """What it replaces stays for the savepoint's sake."""
+    writer.savepoint("test")
+    cluster(writer)
+
+
+ARCHIVABLE = followed_by(save_and_cluster, clean, metadata_alone, metadata_alone)
+"""Archiving takes a saved commit, and the replacecommit that hides some of its files."""
+
 OPERATIONS = [
     Operation("the first commit", empty, upsert),
     Operation("upsert", lived, upsert, long=True),
@@ -213,6 +222,7 @@ OPERATIONS = [
     Operation("add columns", lived, add_columns),
     Operation("clean", lived, clean),
     Operation("archive", followed_by(clean), archive),
+    Operation("archive beyond a savepoint", ARCHIVABLE, archive),
     Operation("cluster", lived, cluster),
     Operation("rollback of a commit", followed_by(all_at_once), rollback),
     Operation("rollback of the only commit", followed_by(upsert, before=empty), rollback),
@@ -246,6 +256,11 @@ OPERATIONS = [
     Operation(
         "open where a rollback ended",
         killed(rollback, r"put .*\.rollback$", followed_by(cluster)),
+    ),
+    Operation(
+        "open where an archiving died",
+        killed(archive, r"delete .*\.inflight$", ARCHIVABLE),
+        long=True,
     ),
     Operation("open where a savepoint died", killed(savepoint, r"put .*\.savepoint$")),
 ]

@@ -22,7 +22,7 @@ from test_hudi_golden import unpack
 from tradelake.errors import StorageError, TableError
 from tradelake.hudi import HudiTable, Writer
 from tradelake.hudi.layout import TableFolder, parse_data_file
-from tradelake.hudi.savepoints import saved_files
+from tradelake.hudi.savepoints import SavepointLog, saved_names
 from tradelake.hudi.timeline import SAVEPOINT, WRITES, Timeline
 from tradelake.storage import LocalStorage
 
@@ -247,7 +247,8 @@ def assert_nothing_leaked(storage: LocalStorage, heir: Writer) -> None:
     assert {entry.state for entry in table.history()} <= {"completed"}
     heir.clean(timedelta(0))
     current = {Path(file.path).name for file in table.snapshot().files}
-    saved = saved_files(TableFolder(storage, PATH), Timeline.load(TableFolder(storage, PATH)))
+    folder = TableFolder(storage, PATH)
+    saved = saved_names(SavepointLog(folder).of(Timeline.load(folder)))
     assert table_files(storage) == current | saved
     assert not list(storage.root.rglob(".tmp-*"))
 

@@ -60,13 +60,13 @@ def test_what_is_saved_stays_until_the_savepoint_is_deleted(
         commit(writer, 2)
         clock.pass_minutes(9)
         writer.clean(timedelta(0))
-        assert writer.archive(keep=1) == 0
+        assert writer.archive(keep=1) == 2  # the saved commit among them
         assert saved(table) == [first]
         assert_readable(storage, first)
+        judge(storage, applied(BEFORE, many(13, lambda i: f"exchange-{i % 2}", 2)))
         writer.delete_savepoint(first)
         assert saved(table) == []
         assert writer.clean(timedelta(0)) > 0
-        assert writer.archive(keep=1) > 0
         assert len(table_files(storage)) == len(table.snapshot().files)
         with pytest.raises(TableError):
             table.snapshot(as_of=first)
@@ -87,6 +87,10 @@ def test_a_savepoint_is_what_hudi_reads(storage: LocalStorage, clock: Clock) -> 
         for partition, of in found["partitionMetadata"].items()
         for name in of["savepointDataFile"]
     }
+    (savepoint,) = table.savepoints()
+    assert savepoint.instant == instant
+    assert (savepoint.by, savepoint.comment) == ("me", "why")
+    assert savepoint.saved_at == clock.now
     files = table.snapshot().files
     assert names == {(file.partition, file.path.rpartition("/")[2]) for file in files}
     assert storage.get(f"{key}.inflight") == b""

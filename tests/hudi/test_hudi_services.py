@@ -139,10 +139,6 @@ def test_a_rollback_without_its_plan_is_begun_again(
 def test_what_only_hudi_can_finish_is_refused(table: HudiTable, storage: LocalStorage) -> None:
     with table.writer("test") as writer:
         done = commit(writer, 1)
-    storage.put(hoodie("20260101000100000.restore.inflight"), b"")
-    with pytest.raises(UnsupportedTable, match="restore"), table.writer("heir"):
-        pass
-    storage.delete(hoodie("20260101000100000.restore.inflight"))
     plan = {"instantToRollback": {"commitTime": done, "action": "commit"}}
     key = hoodie("20260101000100000.rollback.requested")
     storage.put(key, avro.encode("HoodieRollbackPlan", plan))
@@ -225,8 +221,8 @@ def test_a_savepoint_keeps_its_files_and_its_commit(
         clock.pass_minutes(10)
         assert writer.clean() == 6
         assert set(table.snapshot(as_of=saved).read(["version"])[0].to_pylist()) == {2}
-        assert writer.archive(keep=1) == 1
-    assert [e.instant for e in table.history()][:2] == [saved, saved]
+        assert writer.archive(keep=1) == 7
+    assert [e.instant for e in table.history() if e.action == "savepoint"] == [saved]
     assert set(table.snapshot(as_of=saved).read(["version"])[0].to_pylist()) == {2}
     judge(storage, applied({}, many(3, version=8)))
 
@@ -247,7 +243,7 @@ def test_archiving_keeps_the_newest_commits_and_all_rows(
     assert kept == instants[-4:]
     assert not [key for key in storage.list(hoodie("")[:-1]) if instants[0] in key]
     judge(storage, applied({}, many(3, version=11)))
-    with pytest.raises(TableError, match="before the first commit"):
+    with pytest.raises(TableError, match="not kept: the first commit kept is"):
         table.snapshot(as_of=instants[0])
     with table.writer("another") as writer:
         commit(writer, 99)

@@ -11,6 +11,7 @@ def test_the_exported_names_are_these() -> None:
         "ClusterResult",
         "CommitResult",
         "HudiTable",
+        "Savepoint",
         "Snapshot",
         "TableSpec",
         "TimelineEntry",

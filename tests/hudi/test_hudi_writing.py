@@ -304,7 +304,7 @@ def test_a_table_as_it_was_is_read_by_instant(table: HudiTable) -> None:
         assert snapshot.instant == instant
         assert set(snapshot.read(["version"])[0].to_pylist()) == {version}
     assert table.snapshot(as_of="20990101000000000").instant == instants[-1]
-    with pytest.raises(TableError, match="before the first commit"):
+    with pytest.raises(TableError, match="is not kept: the first commit kept is"):
         table.snapshot(as_of="20250101000000000")
     with pytest.raises(TableError, match="no instant"):
         table.snapshot(as_of="yesterday")

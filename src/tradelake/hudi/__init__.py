@@ -15,6 +15,7 @@ from tradelake.hudi.clustering import ClusterResult
 from tradelake.hudi.committing import CommitResult
 from tradelake.hudi.groups import MAX_GROUP_ROWS, SMALL_GROUP_ROWS
 from tradelake.hudi.keys import record_keys
+from tradelake.hudi.savepoints import Savepoint
 from tradelake.hudi.snapshot import Snapshot
 from tradelake.hudi.spec import TableSpec
 from tradelake.hudi.table import HudiTable, TimelineEntry
@@ -28,6 +29,7 @@ __all__ = [
     "ClusterResult",
     "CommitResult",
     "HudiTable",
+    "Savepoint",
     "Snapshot",
     "TableSpec",
     "TimelineEntry",

@@ -1,7 +1,7 @@
 """Cleaning: deleting file slices that were replaced long enough ago for nobody to read them."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,6 @@ from tradelake.hudi import avro
 from tradelake.hudi.commits import CommitMetadata
 from tradelake.hudi.instants import from_instant
 from tradelake.hudi.layout import DataFile, TableFolder
-from tradelake.hudi.savepoints import saved_files
 from tradelake.hudi.snapshot import replaced_groups, slices_by_group
 from tradelake.hudi.timeline import (
     CLEAN,
@@ -24,7 +23,8 @@ from tradelake.hudi.timeline import (
     state_name,
 )
 
-_POLICY = "KEEP_LATEST_BY_HOURS"  # of Hudi's policies the one that goes by time, as we do
+# What Hudi calls going by time, and by a number of commits.
+_BY_TIME, _BY_COMMITS = "KEEP_LATEST_BY_HOURS", "KEEP_LATEST_COMMITS"
 _VERSION = 2
 
 
@@ -58,24 +58,34 @@ def clean(
     clock: Clock,
     commits: Mapping[str, CommitMetadata],
     completions: Completions,
+    held: Collection[str],
     retention: int,
+    keep: int,
 ) -> int:
-    """Deletes slices whose replacing commit completed `retention` microseconds ago or before.
+    """Deletes slices that none of the newest `keep` commits needs, nor any of the last while.
 
-    Never the newest slice of a visible file group, nor a file of a savepoint. Returns the number
-    of files deleted; with none there is no instant on the timeline.
+    retention: microseconds; what a commit replaced that completed since then stays.
+    held: names of files that savepoints hold.
+
+    Never the newest slice of a visible file group. Returns the number of files deleted; with none
+    there is no instant on the timeline.
     """
     cutoff = clock() - retention
+    kept = timeline.writes[-keep:]
     files, _ = folder.data_files()
     replaced = _replaced_slices(files, timeline, commits)
     moments = {by for _, by in replaced} | {write.time for write in timeline.writes}
-    old = {moment for moment in moments if completions.by(moment, timeline) <= cutoff}
-    kept = saved_files(folder, timeline)
-    victims = [file for file, by in replaced if by in old and file.name not in kept]
+    old = {
+        moment
+        for moment in moments
+        if kept and moment <= kept[0].time and completions.by(moment, timeline) <= cutoff
+    }
+    victims = [file for file, by in replaced if by in old and file.name not in held]
     if not victims:
         return 0
     earliest = next((w for w in reversed(timeline.writes) if w.time in old), timeline.writes[0])
-    plan = avro.encode("HoodieCleanerPlan", _plan(folder, victims, earliest))
+    policy = _BY_COMMITS if keep > 1 else _BY_TIME
+    plan = avro.encode("HoodieCleanerPlan", _plan(folder, victims, earliest, policy))
     for state in (REQUESTED, INFLIGHT):
         folder.storage.put(folder.meta(state_name(at, CLEAN, state)), plan)
     finish(folder, at, clock)
@@ -129,7 +139,9 @@ def _replaced_slices(
     return found
 
 
-def _plan(folder: TableFolder, victims: list[DataFile], earliest: Instant) -> dict[str, Any]:
+def _plan(
+    folder: TableFolder, victims: list[DataFile], earliest: Instant, policy: str
+) -> dict[str, Any]:
     paths: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for file in victims:
         url = folder.storage.url(folder.key(file.relative))
@@ -140,7 +152,7 @@ def _plan(folder: TableFolder, victims: list[DataFile], earliest: Instant) -> di
             "action": earliest.action,
             "state": "COMPLETED",
         },
-        "policy": _POLICY,
+        "policy": policy,
         "filesToBeDeletedPerPartition": {},
         "version": _VERSION,
         "filePathsToBeDeletedPerPartition": paths,

@@ -143,8 +143,12 @@ class TableFolder:
 
         A checksum that outlives its file makes Hadoop fail on the next file of that name.
         """
-        folder, _, name = key.rpartition("/")
         self.storage.delete(key)
+        self.delete_checksum(key)
+
+    def delete_checksum(self, key: str) -> None:
+        """Deletes only the checksum file, because the object is about to have other content."""
+        folder, _, name = key.rpartition("/")
         self.storage.delete(f"{folder}/.{name}.crc")
 
     def delete_below(self, key: str) -> None:
@@ -181,6 +185,15 @@ class TableFolder:
                 partition, _, name = key[skip:].rpartition("/")
                 take(partition, name)
         return files, described
+
+    def files_in(self, partitions: Iterable[str]) -> list[DataFile]:
+        """All base files on disk in these partitions."""
+        found = []
+        for partition in sorted(partitions):
+            folder = self.key(partition) if partition else self.path
+            parsed = (parse_data_file(partition, n) for n in self.storage.children(folder))
+            found += [file for file in parsed if file]
+        return found
 
     def describe_partition(self, partition: str, instant: str, now: int) -> None:
         """Writes the file without which Spark sees no rows in a partition, unless it is there."""

@@ -8,6 +8,7 @@ markers, last its requested file.
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 from tradelake.clock import Clock
 from tradelake.errors import ObjectExists, ObjectMissing, TableError, UnsupportedTable
@@ -18,7 +19,6 @@ from tradelake.hudi.timeline import (
     COMPLETED,
     INFLIGHT,
     REQUESTED,
-    RESTORE,
     ROLLBACK,
     WRITES,
     Instant,
@@ -32,14 +32,10 @@ _VERSION = 1
 def roll_back_pending(folder: TableFolder, next_instant: Callable[[], str], clock: Clock) -> bool:
     """Finishes pending rollbacks, then rolls back every write that has no completed file.
 
-    Call it under the lease only. Returns whether there was anything to do. Raises
-    UnsupportedTable for a pending restore, and for a pending rollback of a completed commit.
+    Call it under the lease only, with no restore pending. Returns whether there was anything to
+    do. Raises UnsupportedTable for a pending rollback of a completed commit.
     """
     timeline = Timeline.load(folder)
-    for restore in timeline.pending(RESTORE):
-        raise UnsupportedTable(
-            f"{folder.path} has a restore begun at {restore.time}; let Hudi finish it first"
-        )
     rollbacks, writes = timeline.pending(ROLLBACK), timeline.pending(*WRITES)
     if not rollbacks and not writes:
         return False
@@ -100,7 +96,9 @@ class _Rollback:
         storage.put(self._name(INFLIGHT), b"")
         for file in victims:
             self._folder.delete(self._folder.key(file.relative))
-        storage.put(self._name(COMPLETED), self._result(victims))
+        millis = max(0, self._clock() - self._started) // 1000
+        result = rollback_result(self._folder, self._dead, self._at, victims, millis)
+        storage.put(self._name(COMPLETED), avro.encode("HoodieRollbackMetadata", result))
         self._forget(INFLIGHT)
         self._folder.delete_below(self._folder.meta(f".temp/{self._dead.time}"))
         self._forget(REQUESTED)
@@ -126,39 +124,11 @@ class _Rollback:
             for file in victims
         ]
         plan = {
-            "instantToRollback": self._instant_info(),
+            "instantToRollback": {"commitTime": self._dead.time, "action": self._dead.action},
             "RollbackRequests": requests,
             "version": _VERSION,
         }
         return avro.encode("HoodieRollbackPlan", plan)
-
-    def _result(self, victims: list[DataFile]) -> bytes:
-        deleted: dict[str, list[str]] = defaultdict(list)
-        for file in victims:
-            deleted[file.partition].append(self._url(file))
-        partitions = {
-            partition: {
-                "partitionPath": partition,
-                "successDeleteFiles": urls,
-                "failedDeleteFiles": [],
-                "rollbackLogFiles": {},
-                "writtenLogFiles": {},
-            }
-            for partition, urls in deleted.items()
-        }
-        result = {
-            "startRollbackTime": self._at,
-            "timeTakenInMillis": max(0, self._clock() - self._started) // 1000,
-            "totalFilesDeleted": len(victims),
-            "commitsRollback": [self._dead.time],
-            "partitionMetadata": partitions,
-            "version": _VERSION,
-            "instantsRollback": [self._instant_info()],
-        }
-        return avro.encode("HoodieRollbackMetadata", result)
-
-    def _instant_info(self) -> dict[str, str]:
-        return {"commitTime": self._dead.time, "action": self._dead.action}
 
     def _url(self, file: DataFile) -> str:
         return self._folder.storage.url(self._folder.key(file.relative))
@@ -170,6 +140,33 @@ class _Rollback:
         self._folder.delete(
             self._folder.meta(state_name(self._dead.time, self._dead.action, state))
         )
+
+
+def rollback_result(
+    folder: TableFolder, dead: Instant, at: str, victims: Iterable[DataFile], millis: int
+) -> dict[str, Any]:
+    """What was done to undo a write, as Hudi's HoodieRollbackMetadata has it."""
+    deleted: dict[str, list[str]] = defaultdict(list)
+    for file in victims:
+        deleted[file.partition].append(folder.storage.url(folder.key(file.relative)))
+    partitions = {
+        partition: {
+            "partitionPath": partition,
+            "successDeleteFiles": urls,
+            "failedDeleteFiles": [],
+            "rollbackLogFiles": {},
+        }
+        for partition, urls in deleted.items()
+    }
+    return {
+        "startRollbackTime": at,
+        "timeTakenInMillis": millis,
+        "totalFilesDeleted": sum(map(len, deleted.values())),
+        "commitsRollback": [dead.time],
+        "partitionMetadata": partitions,
+        "version": _VERSION,
+        "instantsRollback": [{"commitTime": dead.time, "action": dead.action}],
+    }
 
 
 def _check_undoable(

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tradelake.clock import Clock
-from tradelake.hudi import properties
+from tradelake.hudi import archiving, properties, restore
 from tradelake.hudi.basefile import BaseFile, BaseFileFormat, read
 from tradelake.hudi.cleaning import Completions, finish_pending
 from tradelake.hudi.columns import columns_of
@@ -24,7 +24,7 @@ from tradelake.hudi.layout import LEASE, PROPERTIES, DataFile, TableFolder
 from tradelake.hudi.metadata_table import drop_metadata_table
 from tradelake.hudi.parallel import run_all
 from tradelake.hudi.rollback import roll_back_pending
-from tradelake.hudi.savepoints import drop_pending
+from tradelake.hudi.savepoints import SavepointLog, drop_pending
 from tradelake.hudi.snapshot import current_files
 from tradelake.hudi.spec import TableSpec
 from tradelake.hudi.timeline import Timeline
@@ -50,6 +50,7 @@ class TableState:
         self.folder = folder
         self.spec = spec
         self.log = log
+        self.savepoints = SavepointLog(folder)
         self.clock = clock
         self.sizes = sizes
         self.pool = pool
@@ -96,11 +97,13 @@ class TableState:
         self.hot = HotFiles()
 
     def recover(self) -> None:
-        """Rolls back dead commits, finishes dead cleans, drops dead savepoints."""
+        """Rolls back dead commits, finishes what else died, but for savepoints: those it drops."""
         timeline = Timeline.load(self.folder)
         # An instant that was told to a caller whose commit failed is not given to another one.
         self._last = max((i for i in (self._last, timeline.last) if i), default=None)
+        restore.finish_pending(self.folder, self.clock)
         drop_pending(self.folder, timeline)
+        archiving.finish_pending(self.folder)
         roll_back_pending(self.folder, self.next_instant, self.clock)
         finish_pending(self.folder, self.clock)
 

@@ -12,12 +12,13 @@ from tradelake.errors import DamagedTable, ObjectExists, ObjectMissing, TableErr
 from tradelake.hudi import features, properties
 from tradelake.hudi.basefile import read
 from tradelake.hudi.columns import columns_of
-from tradelake.hudi.commits import CLUSTER, CommitLog
+from tradelake.hudi.commits import CLUSTER, SCHEMA, CommitLog
 from tradelake.hudi.fenced import FencedStorage
 from tradelake.hudi.groups import MAX_GROUP_ROWS, SMALL_GROUP_ROWS, GroupSizes
 from tradelake.hudi.instants import check_instant
 from tradelake.hudi.keys import check_stored
 from tradelake.hudi.layout import LEASE, PROPERTIES, PROPERTIES_BACKUP, TableFolder
+from tradelake.hudi.savepoints import Savepoint, SavepointLog, reached
 from tradelake.hudi.schema import RECORD_KEY, to_avro
 from tradelake.hudi.snapshot import Snapshot, check_covered, current_files
 from tradelake.hudi.spec import TableSpec
@@ -62,6 +63,7 @@ class HudiTable:
         self._folder = folder
         self._clock = clock
         self._log = CommitLog(folder)
+        self._savepoints = SavepointLog(folder)
         self.spec = spec
 
     @classmethod
@@ -110,23 +112,31 @@ class HudiTable:
     def snapshot(self, as_of: str | None = None) -> Snapshot:
         """The table as the newest commit at or before `as_of` (an instant) left it, or as it is.
 
-        Raises TableError if `as_of` is before the first commit of the timeline, or if files that
-        it needs were cleaned.
+        A savepoint's instant is reached also where its commit has left the timeline. Raises
+        TableError if that commit is not kept, or if files that it needs were cleaned.
         """
         timeline = Timeline.load(self._folder)
         commits = self._log.of(timeline)
         files, _ = self._folder.data_files()
-        covered = [w.time for w in timeline.writes if as_of is None or w.time <= as_of]
-        if as_of is not None:
+        if as_of is None:
+            newest = timeline.writes[-1].time if timeline.writes else None
+        else:
             check_instant(as_of)
-            if not covered:
-                start = timeline.writes[0].time if timeline.writes else "none"
-                raise TableError(f"{as_of} is before the first commit kept, {start}")
+            saved = self._savepoints.of(timeline)
+            newest = reached(as_of, timeline, saved, self._folder.path)
+            if held := saved.get(newest):
+                current = held.current_files(self._folder, files, commits.values())
+                schema = self._columns(timeline, newest, held.savepoint)
+                return Snapshot(newest, current, schema, self._folder.storage)
             check_covered(as_of, files, commits)
-        schema = self._columns(timeline, as_of)
         current = current_files(self._folder, files, timeline, commits, as_of)
-        newest = covered[-1] if covered else None
+        schema = self._columns(timeline, as_of)
         return Snapshot(newest, current, schema, self._folder.storage)
+
+    def savepoints(self) -> list[Savepoint]:
+        """The commits that are saved, oldest first."""
+        saved = self._savepoints.of(Timeline.load(self._folder))
+        return [held.savepoint for held in saved.values()]
 
     def changes(
         self, since: str, until: str | None = None, columns: Sequence[str] | None = None
@@ -168,15 +178,19 @@ class HudiTable:
     def metadata(self, key: str, as_of: str | None = None) -> str | None:
         """The value of `key` in the newest completed commit that has it, whoever wrote it.
 
-        as_of: only commits at or before this instant count.
+        as_of: only commits at or before this instant count; it may be a savepoint's.
         """
-        for instant in reversed(Timeline.load(self._folder).writes):
+        timeline = Timeline.load(self._folder)
+        for instant in reversed(timeline.writes):
             if as_of is not None and instant.time > as_of:
                 continue
             commit = self._log.get(instant)
             if commit is not None and key in commit.extra:
                 return commit.extra[key]
-        return None
+        if as_of is None:
+            return None
+        held = self._savepoints.of(timeline).get(as_of)
+        return held.savepoint.metadata.get(key) if held else None
 
     def metadata_kept(self, key: str) -> dict[str, str]:
         """The values of `key` in all commits on the timeline that have it, by instant."""
@@ -222,8 +236,12 @@ class HudiTable:
                 self.spec = state.spec
                 writer.close()
 
-    def _columns(self, timeline: Timeline, as_of: str | None) -> pa.Schema:
+    def _columns(
+        self, timeline: Timeline, as_of: str | None, saved: Savepoint | None = None
+    ) -> pa.Schema:
         created = {properties.CREATE_SCHEMA: to_avro(self.spec.schema, self.spec.name)}
+        if saved is not None and SCHEMA in saved.metadata:
+            created[properties.CREATE_SCHEMA] = saved.metadata[SCHEMA]
         return columns_of(self._folder, timeline, self._log, created, as_of)
 
 

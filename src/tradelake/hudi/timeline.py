@@ -1,10 +1,11 @@
 """The timeline: the files in `.hoodie` that say which actions were begun and which are complete."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from tradelake.errors import UnsupportedTable
+from tradelake.errors import DamagedTable, ObjectMissing, UnsupportedTable
+from tradelake.hudi import avro
 from tradelake.hudi.layout import TableFolder
 
 REQUESTED = "requested"
@@ -47,6 +48,38 @@ def state_name(time: str, action: str, state: str) -> str:
 
 
 @dataclass(frozen=True)
+class RestorePlan:
+    """What a restore undoes: the writes after its target."""
+
+    target: str
+    undone: tuple[Instant, ...]
+    """Newest first."""
+
+    @classmethod
+    def read(cls, folder: TableFolder, at: str) -> "RestorePlan | None":
+        """The plan of the restore of this instant; None if it died before the plan was written."""
+        key = folder.meta(state_name(at, RESTORE, REQUESTED))
+        try:
+            data = folder.storage.get(key)
+        except ObjectMissing:
+            return None
+        if not data:  # of a file system on which a file is there before its content
+            return None
+        plan = avro.decode(data, key)
+        try:
+            target = plan["savepointToRestoreTimestamp"]
+            undone = tuple(
+                Instant(found["commitTime"], found["action"], COMPLETED)
+                for found in plan["instantsToRollback"]
+            )
+        except (KeyError, TypeError) as error:
+            raise DamagedTable(f"{key} does not hold the plan of a restore: {error!r}") from error
+        if target is None:
+            raise UnsupportedTable(f"{key} does not say what it restores; let Hudi finish it first")
+        return cls(target, undone)
+
+
+@dataclass(frozen=True)
 class Timeline:
     """All actions of a table that are not archived, oldest first."""
 
@@ -54,7 +87,21 @@ class Timeline:
 
     @classmethod
     def load(cls, folder: TableFolder) -> "Timeline":
-        """Lists the timeline; raises UnsupportedTable on an action that COPY_ON_WRITE lacks."""
+        """The timeline as it counts; raises UnsupportedTable on an action COPY_ON_WRITE lacks.
+
+        What a restore undoes is not complete any more from the moment that its plan is there, with
+        the commit to go back to: the files that still say so are about to go.
+        """
+        timeline = cls.listed(folder)
+        for restore in timeline.pending(RESTORE):
+            plan = RestorePlan.read(folder, restore.time)
+            if plan and not timeline.goes_on_after(restore.time):
+                timeline = timeline._without(plan)
+        return timeline
+
+    @classmethod
+    def listed(cls, folder: TableFolder) -> "Timeline":
+        """The timeline by the names of its files alone."""
         reached: dict[tuple[str, str], str] = {}
         for name in folder.storage.children(folder.meta("")[:-1]):
             match = _NAME.fullmatch(name)
@@ -86,6 +133,21 @@ class Timeline:
     def writes(self) -> tuple[Instant, ...]:
         """The completed commits and replacecommits."""
         return tuple(self.completed(*WRITES))
+
+    def goes_on_after(self, time: str) -> bool:
+        """Whether a write completed that began after this instant."""
+        return any(write.time > time for write in self.writes)
+
+    def _without(self, plan: RestorePlan) -> "Timeline":
+        if plan.target not in self._write_times:
+            return self
+        undone = {(i.time, i.action) for i in plan.undone}
+        return Timeline(
+            tuple(
+                replace(i, state=INFLIGHT) if (i.time, i.action) in undone else i
+                for i in self.instants
+            )
+        )
 
     @property
     def last(self) -> str | None:

@@ -18,8 +18,9 @@ from tradelake.hudi.commits import SCHEMA
 from tradelake.hudi.committing import CommitResult, Committing
 from tradelake.hudi.keys import as_keys
 from tradelake.hudi.murmur import hash64
+from tradelake.hudi.restore import restore
 from tradelake.hudi.rollback import roll_back_newest
-from tradelake.hudi.savepoints import delete, save
+from tradelake.hudi.savepoints import Savepoint, as_of, delete, save, saved_names
 from tradelake.hudi.schema import RECORD_KEY
 from tradelake.hudi.selection import CLUSTER_BYTES
 from tradelake.hudi.spec import TableSpec
@@ -87,21 +88,31 @@ class Writer:
             transaction.ended = True
             self._busy = False
 
-    def clean(self, retention: timedelta = CLEAN_RETENTION) -> int:
-        """Deletes files that were replaced at least `retention` ago; returns how many.
+    def clean(self, retention: timedelta = CLEAN_RETENTION, commits: int = 1) -> int:
+        """Deletes files that nobody needs any more; returns how many.
 
-        Never a visible file nor one of a savepoint. A commit of an earlier writer counts from the
-        action after it, or from when this writer opened: when it completed is written nowhere.
+        What a commit replaced goes when it is neither among the newest commits nor a recent one:
+        both must agree. A visible file never goes, nor one of a savepoint.
+
+        retention  files stay that were replaced less than this ago: a query may be reading them
+        commits    so many of the newest commits can be read as they left the table (Hudi's
+                   KEEP_LATEST_COMMITS); 1, the newest alone, goes by time only
+
+        A commit of an earlier writer counts from the action after it, or from when this writer
+        opened: when it completed is written nowhere.
         """
         timeline = self._timeline()
+        state = self._state
         return clean(
-            self._state.folder,
+            state.folder,
             timeline,
-            self._state.next_instant(),
-            self._state.clock,
-            self._state.log.of(timeline),
-            self._state.completions(),
+            state.next_instant(),
+            state.clock,
+            state.log.of(timeline),
+            state.completions(),
+            saved_names(state.savepoints.of(timeline)),
             retention // _MICROSECOND,
+            max(1, commits),
         )
 
     def cluster(
@@ -161,13 +172,17 @@ class Writer:
     def archive(self, keep: int = KEPT_COMMITS) -> int:
         """Takes the oldest commits beyond `keep` off the timeline; returns how many instants went.
 
-        A commit stays, with all after it, while files that it replaced are there (see `clean`),
-        while it is saved, or while it is the newest to hold some metadata key.
+        A commit stays, with all after it, while files that it replaced wait for `clean`, or while
+        it is the newest to hold some metadata key. One that is saved goes like the others: its
+        savepoint carries it, and `HudiTable.snapshot` and `restore` reach it. (Other readers reach
+        it too, but may see rows twice that a file group replaced since has for an older savepoint.)
         """
         timeline = self._timeline()
-        gone = archive(self._state.folder, timeline, self._state.log.of(timeline), max(1, keep))
+        state = self._state
+        commits, saved = state.log.of(timeline), state.savepoints.of(timeline)
+        gone = archive(state.folder, timeline, commits, saved, max(1, keep))
         kept = {instant.time for instant in self._timeline().instants}
-        self._state.completed = {i: at for i, at in self._state.completed.items() if i in kept}
+        state.completed = {i: at for i, at in state.completed.items() if i in kept}
         return gone
 
     def rollback(self) -> str:
@@ -193,11 +208,35 @@ class Writer:
         self._refresh()
         return newest.time
 
+    def restore(self, instant: str) -> None:
+        """Goes back to that commit: the table, its metadata included, is as the commit left it.
+
+        All that came after is undone for good, clusterings too. The instant is one of a commit on
+        the timeline whose files are all there, or of a savepoint. Going back to the newest commit
+        does nothing.
+
+        This package's readers see the table before or after. Others, and Hudi's, may meanwhile see
+        it as one of the commits between left it, and where the commit was archived, with files of
+        those between missing. A restore that dies is finished by the next writer.
+
+        Raises TableError if that commit is not kept, if files of it were cleaned, or if a later
+        commit is saved: delete that savepoint first.
+        """
+        timeline = self._timeline()
+        state = self._state
+        commits, saved = state.log.of(timeline), state.savepoints.of(timeline)
+        self._safely(
+            lambda: restore(
+                state.folder, timeline, commits, saved, instant, state.next_instant(), state.clock
+            )
+        )
+        self._refresh()
+
     def savepoint(self, by: str, comment: str = "") -> str:
         """Saves the newest commit and returns its instant; nothing is done if it is saved.
 
-        The table as of then can be read until `delete_savepoint`. Its files and its commit stay,
-        and so do all commits after it, so a savepoint makes the timeline longer.
+        The table as of then can be read, and gone back to, until `delete_savepoint`; its files
+        stay.
 
         by, comment: for those who list savepoints. Raises TableError if there is no commit yet.
         """
@@ -208,7 +247,9 @@ class Writer:
         if newest not in {saved.time for saved in timeline.completed(SAVEPOINT)}:
             state = self._state
             files = state.groups.files()
-            self._safely(lambda: save(state.folder, newest, files, by, comment, state.clock()))
+            commit = as_of(state.log.of(timeline), newest)
+            savepoint = Savepoint(newest, by, comment, state.clock())
+            self._safely(lambda: save(state.folder, newest, files, commit, savepoint))
         return newest
 
     def delete_savepoint(self, instant: str) -> None:
