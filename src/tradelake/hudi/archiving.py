@@ -8,6 +8,7 @@ The timeline loses its beginning, never something in its middle: readers take al
 its first commit for committed. So a savepoint's commit goes like any other. Its files stay, and
 some of them are of groups that a replacecommit hid since. When that replacecommit goes, the first
 commit that remains must hide them: an ordinary commit is promoted to a replacecommit that does.
+While both are there, the timeline begins with them, whatever is left before.
 """
 
 from collections.abc import Mapping
@@ -56,27 +57,37 @@ def archive(
     """
     if not timeline.writes:
         return 0
-    count = _removable(folder, timeline, commits, saved, keep)
-    removed = list(timeline.writes[:count])
+    count, hidden = _removable(folder, timeline, commits, saved, keep)
+    removed = timeline.writes[:count]
     for write in removed:
         if (holder := saved.get(write.time)) and holder.commit is None:
             savepoints.carry(folder, write.time, savepoints.as_of(commits, write.time))
-    first = timeline.writes[count].time
-    services = timeline.completed(CLEAN, ROLLBACK, RESTORE)
+    first = timeline.writes[count]
+    if hidden:
+        _promote(folder, first, commits[first.time], hidden)
+    for write in removed:
+        _remove(folder, write)
+    if hidden:
+        _finish_promotion(folder, first.time)
     newest_clean = max(timeline.completed(CLEAN), default=None)
-    removed += [s for s in services if s.time < first and s != newest_clean]
-    for instant in sorted(removed):
-        _remove(folder, instant)
-    return len(removed)
+    services = [
+        service
+        for service in timeline.completed(CLEAN, ROLLBACK, RESTORE)
+        if service.time < first.time and service != newest_clean
+    ]
+    for service in services:
+        _remove(folder, service)
+    return len(removed) + len(services)
 
 
 def finish_pending(folder: TableFolder) -> None:
-    """Finishes promotions that died. Call it under the lease only."""
-    writes = Timeline.listed(folder).writes
-    promoted = {write.time for write in writes if write.action == REPLACE}
-    for write in writes:
-        if write.action == COMMIT and write.time in promoted:
-            _remove(folder, write)
+    """Finishes archiving that died after a promotion. Call it under the lease only."""
+    listed = Timeline.listed(folder)
+    if listed.promoted is not None:
+        for write in listed.writes:
+            if write.time < listed.promoted:
+                _remove(folder, write)
+        _finish_promotion(folder, listed.promoted)
 
 
 def _removable(
@@ -85,14 +96,14 @@ def _removable(
     commits: Mapping[str, CommitMetadata],
     saved: Mapping[str, Saved],
     keep: int,
-) -> int:
-    """How many writes can go; what remains hides what they hid."""
+) -> tuple[int, set[Group]]:
+    """How many writes can go, and what the first that remains must hide in their stead."""
     barrier = _barrier(timeline, commits)
     candidates = [
         w for w in timeline.writes[: max(0, len(timeline.writes) - keep)] if w.time < barrier
     ]
     if not candidates:
-        return 0
+        return 0, set()
     touched = [commits[write.time] for write in candidates]
     partitions = {p for c in touched for p in [*c.replaced, *(s.partition for s in c.stats)]}
     held = saved_names(saved)
@@ -105,32 +116,29 @@ def _removable(
             break
         hidden.append(_groups(commit) & on_disk)
     for count in range(len(hidden), 0, -1):
-        first = timeline.writes[count]
-        missing = set().union(*hidden[:count]) - _groups(commits[first.time])
-        if not missing:
-            return count
+        groups = set().union(*hidden[:count])
         # A replacecommit is left as it is: whoever read it knows it by its name.
-        if first.action == COMMIT:
-            _promote(folder, first, commits[first.time], missing)
-            return count
-    return 0
+        if not groups or timeline.writes[count].action == COMMIT:
+            return count, groups
+    return 0, set()
 
 
 def _promote(
     folder: TableFolder, write: Instant, commit: CommitMetadata, hidden: set[Group]
 ) -> None:
-    """Makes a commit a replacecommit, with the same files, that hides these groups as well.
-
-    The completed file comes first: without it the others would be those of a dead commit.
-    """
+    """Puts a replacecommit beside a commit, with the same files, that hides these groups."""
     ids: dict[str, tuple[str, ...]] = {}
     for partition, file_id in sorted(hidden):
         ids[partition] = (*ids.get(partition, ()), file_id)
     content = replace(commit, replaced=ids).to_bytes()
     folder.storage.put(folder.meta(state_name(write.time, REPLACE, COMPLETED)), content)
+
+
+def _finish_promotion(folder: TableFolder, time: str) -> None:
+    """Takes the commit away; the rest is what Hudi leaves of a replacecommit."""
     for state in (REQUESTED, INFLIGHT):
-        folder.storage.put(folder.meta(state_name(write.time, REPLACE, state)), b"")
-    _remove(folder, write)
+        folder.storage.put(folder.meta(state_name(time, REPLACE, state)), b"")
+    _remove(folder, Instant(time, COMMIT, COMPLETED))
 
 
 def _remove(folder: TableFolder, instant: Instant) -> None:

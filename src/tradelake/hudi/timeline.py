@@ -90,9 +90,10 @@ class Timeline:
         """The timeline as it counts; raises UnsupportedTable on an action COPY_ON_WRITE lacks.
 
         What a restore undoes is not complete any more from the moment that its plan is there, with
-        the commit to go back to: the files that still say so are about to go.
+        the commit to go back to: the files that still say so are about to go. So are those of
+        writes before one that is promoted.
         """
-        timeline = cls.listed(folder)
+        timeline = cls.listed(folder)._from_promoted()
         for restore in timeline.pending(RESTORE):
             plan = RestorePlan.read(folder, restore.time)
             if plan and not timeline.goes_on_after(restore.time):
@@ -137,6 +138,19 @@ class Timeline:
     def goes_on_after(self, time: str) -> bool:
         """Whether a write completed that began after this instant."""
         return any(write.time > time for write in self.writes)
+
+    @cached_property
+    def promoted(self) -> str | None:
+        """The commit that archiving is promoting: it is there as a replacecommit, too."""
+        commits = {write.time for write in self.writes if write.action == COMMIT}
+        both = (w.time for w in self.writes if w.action == REPLACE and w.time in commits)
+        return max(both, default=None)
+
+    def _from_promoted(self) -> "Timeline":
+        if self.promoted is None:
+            return self
+        gone = {w for w in self.writes if (w.time, w.action) <= (self.promoted, COMMIT)}
+        return Timeline(tuple(instant for instant in self.instants if instant not in gone))
 
     def _without(self, plan: RestorePlan) -> "Timeline":
         if plan.target not in self._write_times:

@@ -180,7 +180,7 @@ class Writer:
         timeline = self._timeline()
         state = self._state
         commits, saved = state.log.of(timeline), state.savepoints.of(timeline)
-        gone = archive(state.folder, timeline, commits, saved, max(1, keep))
+        gone = self._safely(lambda: archive(state.folder, timeline, commits, saved, max(1, keep)))
         kept = {instant.time for instant in self._timeline().instants}
         state.completed = {i: at for i, at in state.completed.items() if i in kept}
         return gone
