@@ -6,7 +6,6 @@ a create-only put lets exactly one writer win; keys never leave the root.
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import stat
@@ -15,13 +14,12 @@ from pathlib import Path
 from typing import Protocol
 
 from tradelake.errors import (
-    LeaseHeld,
-    LeaseLost,
     ObjectExists,
     ObjectMissing,
     ObjectUnavailable,
     StorageError,
 )
+from tradelake.filelease import FileLease
 
 _TEMPORARY = ".tmp-"
 
@@ -86,8 +84,10 @@ class LocalStorage:
     then syncs the folder: after a power cut the object is there whole, or not there.
 
     Only a regular file is an object. A link, FIFO, socket or device is none, so that nothing from
-    outside the root is read and nothing is waited for; a link to a folder is not listed. The
-    folders given as root or prefix may be links: that is how a part comes to lie on another disk.
+    outside the root is read and nothing is waited for. The root and the folders directly in it may
+    be links: that is how a part comes to lie on another disk. Links to folders deeper down, which
+    whoever may write into a part could make, lead nowhere: nothing is read, written or deleted
+    through them.
     """
 
     def __init__(self, root: str | Path, *, sync: bool = True) -> None:
@@ -99,6 +99,7 @@ class LocalStorage:
         path = self._path(key)
         temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
         try:
+            self._stay_inside(path.parent)
             self._make_folder(path.parent)
             try:
                 self._write(temporary, data)
@@ -131,6 +132,7 @@ class LocalStorage:
     def get(self, key: str) -> bytes:
         path = self._path(key)
         with _reading(path):
+            self._stay_inside(path.parent)
             # Not blocking: opening a FIFO that nobody writes to would wait for ever.
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
@@ -150,6 +152,7 @@ class LocalStorage:
     def size(self, key: str) -> int:
         path = self._path(key)
         with _reading(path):
+            self._stay_inside(path.parent)
             found = os.lstat(path)
             _require_regular(found)
             return found.st_size
@@ -157,29 +160,35 @@ class LocalStorage:
     def children(self, prefix: str = "") -> list[str]:
         top = self._path(prefix) if prefix else self.root
         try:
-            with os.scandir(top) as entries:
-                return sorted(
-                    entry.name
-                    for entry in entries
-                    if not (entry.name.startswith(_TEMPORARY) or entry.is_symlink())
-                )
+            return sorted(entry.name for entry in self._scan(top) if not entry.is_symlink())
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise StorageError(f"can't list {top}: {error.strerror or error}") from error
 
     def list(self, prefix: str = "") -> list[str]:
-        top = self._path(prefix) if prefix else self.root
-        keys = []
-        for folder, _, names in os.walk(top):
-            relative = Path(folder).relative_to(self.root).as_posix()
-            lead = "" if relative == "." else relative + "/"
-            keys += [lead + name for name in names if not name.startswith(_TEMPORARY)]
+        keys: list[str] = []
+        folders = [prefix]
+        while folders:
+            folder = folders.pop()
+            top = self._path(folder) if folder else self.root
+            lead = f"{folder}/" if folder else ""
+            try:
+                for entry in self._scan(top):
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(lead + entry.name)
+                    elif entry.is_file(follow_symlinks=False):
+                        keys.append(lead + entry.name)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise StorageError(f"can't list {top}: {error.strerror or error}") from error
         return sorted(keys)
 
     def delete(self, key: str) -> None:
         path = self._path(key)
         try:
+            self._stay_inside(path.parent)
             path.unlink(missing_ok=True)
         except NotADirectoryError:
             return
@@ -190,6 +199,8 @@ class LocalStorage:
     def sweep(self, prefix: str, since: str) -> None:
         top, reference = self._path(prefix), self._path(since)
         with _reading(reference):
+            self._stay_inside(top)
+            self._stay_inside(reference.parent)
             before = os.lstat(reference).st_mtime_ns  # by the same clock as the leftovers' own
         for folder, _, names in os.walk(top, topdown=False):
             for leftover in (Path(folder, n) for n in names if n.startswith(_TEMPORARY)):
@@ -210,8 +221,9 @@ class LocalStorage:
         """
         path = self._path(key)
         try:
+            self._stay_inside(path.parent)
             self._make_folder(path.parent)
-            lease = _FileLease.take(path)
+            lease = FileLease.take(path)
         except OSError as error:
             raise StorageError(f"can't lock {path}: {error.strerror or error}") from error
         try:
@@ -228,6 +240,21 @@ class LocalStorage:
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
             raise StorageError(f"{key!r} is not a key below {self.root}")
         return self.root.joinpath(*parts)
+
+    def _stay_inside(self, folder: Path) -> None:
+        """Raises NotADirectoryError where a folder on the way from the root is a link."""
+        top, *parts = folder.relative_to(self.root).parts or ("",)
+        way = str(self.root / top)
+        for part in parts:
+            way = f"{way}/{part}"
+            if os.path.islink(way):  # noqa: PTH114 - ten times as fast
+                raise NotADirectoryError(errno.ENOTDIR, f"{way} is a link, which is not followed")
+
+    def _scan(self, folder: Path) -> Iterator[os.DirEntry[str]]:
+        """What is in a folder but for halves of files."""
+        self._stay_inside(folder)
+        with os.scandir(folder) as entries:
+            yield from (entry for entry in entries if not entry.name.startswith(_TEMPORARY))
 
     def _make_folder(self, folder: Path) -> None:
         if folder in self._known_folders:
@@ -260,63 +287,6 @@ class LocalStorage:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-class _FileLease:
-    """The lock of a file that is open."""
-
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
-        self._descriptor = descriptor
-        found = os.fstat(descriptor)
-        _require_regular(found)
-        self._identity = (found.st_dev, found.st_ino)
-
-    @classmethod
-    def take(cls, path: Path) -> "_FileLease":
-        """Locks the file that has the name; makes it if there is none."""
-        while True:
-            # A link would have another file written; opening a FIFO would wait for ever.
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            descriptor = os.open(path, flags, 0o644)
-            try:
-                lease = cls(path, descriptor)
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                held_by = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
-                os.close(descriptor)
-                raise LeaseHeld(
-                    f"{path.parent} is being written by {held_by or 'another process'}; "
-                    "stop it, or wait until it is done"
-                ) from None
-            except BaseException:
-                os.close(descriptor)
-                raise
-            if lease._is_named():
-                return lease
-            lease.free()  # it was replaced between opening and locking
-
-    def check(self) -> None:
-        if not self._is_named():
-            raise LeaseLost(
-                f"the lock {self._path} was deleted or replaced while it was held, so another "
-                "writer may be at work; nothing more is written. Leave that file alone, and begin "
-                "anew"
-            )
-
-    def say(self, holder: str) -> None:
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, holder.encode(), 0)
-
-    def free(self) -> None:
-        os.close(self._descriptor)
-
-    def _is_named(self) -> bool:
-        try:
-            found = os.lstat(self._path)
-        except OSError:
-            return False
-        return (found.st_dev, found.st_ino) == self._identity
 
 
 @contextlib.contextmanager
