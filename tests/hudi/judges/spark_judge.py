@@ -41,7 +41,7 @@ class SparkJudge:
     def __init__(self, version: str, scratch: Path) -> None:
         self.version = version
         self._scratch = scratch
-        self._options = {**_ALWAYS, **(_KEEP_VERSION if version[0] != "0" else {})}
+        self.options = {**_ALWAYS, **(_KEEP_VERSION if version[0] != "0" else {})}
         self._log = scratch / "spark.log"
         self._files = 0
         with open(self._log, "wb") as log:
@@ -51,7 +51,7 @@ class SparkJudge:
                     Path(__file__).with_name("spark_process.py"),
                     jar(version),
                     scratch,
-                    json.dumps(self._options),
+                    json.dumps(self.options),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -99,7 +99,7 @@ class SparkJudge:
             "hoodie.datasource.write.partitionpath.field": ",".join(spec.partition_by),
             "hoodie.datasource.write.precombine.field": spec.ordering,
             "hoodie.datasource.write.operation": operation,
-            **self._options,
+            **self.options,
             **(more or {}),
         }
         staged = str(self._new_file("parquet"))
