@@ -148,7 +148,7 @@ def test_fields_of_a_custom_key_generator_are_read_without_their_kinds(
 def test_a_key_with_its_field_s_name_is_not_mixed_with_bare_ones(
     storage: LocalStorage, clock: Clock, monkeypatch: pytest.MonkeyPatch, prefixed: bool
 ) -> None:
-    """Hudi before 0.14.1 and from 1.1 on writes it for the only field of a ComplexKeyGenerator."""
+    """Some versions of Hudi write it for the only field of a ComplexKeyGenerator."""
     spec = TableSpec("d", "t", SPEC.schema, ("id",), ("exchange", "version"), "version")
     table = HudiTable.create(storage, PATH, spec, clock)
     with monkeypatch.context() as patch:

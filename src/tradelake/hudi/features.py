@@ -30,7 +30,7 @@ class _Handled:
     """What another value means for us, and what to do."""
 
 
-_HANDLED = (
+HANDLED = (
     _Handled(
         "hoodie.table.type",
         "COPY_ON_WRITE",
@@ -113,7 +113,7 @@ def check_readable(properties: Mapping[str, str], where: str) -> None:
             f"{where} is a Hudi table of version {version}; this is made for version 6 only: "
             f"{_to_version_6(version)}"
         )
-    for handled in _HANDLED:
+    for handled in HANDLED:
         value = properties.get(handled.name, handled.value)
         if value.lower() != handled.value.lower():
             raise UnsupportedTable(f"{where} has {handled.name}={value}: {handled.problem}")

@@ -81,8 +81,9 @@ def as_keys(keys: pa.Array) -> pa.Array:
 def check_stored(rows: pa.Table, spec: TableSpec, where: str) -> None:
     """Raises UnsupportedTable where stored rows have other record keys than we would give them.
 
-    Hudi before 0.14.1, and from 1.1 on, writes `field:value` for the only record key field of a
-    table of ComplexKeyGenerator; all between, as we do, `value`. Which it was stands nowhere else.
+    For the only record key field of a table of ComplexKeyGenerator Hudi 0.14.1, 0.15.0 and 1.0.0 to
+    1.0.2 write `value`, as we do; those before and after `field:value`, if not told otherwise.
+    Which it was stands nowhere else.
     """
     if len(rows):
         stored, ours = rows.column(RECORD_KEY), record_keys(rows, spec.record_key)
@@ -91,8 +92,8 @@ def check_stored(rows: pa.Table, spec: TableSpec, where: str) -> None:
             at = unlike[0].as_py()
             raise UnsupportedTable(
                 f"{where} has the record key {stored[at].as_py()!r} where we write "
-                f"{ours[at].as_py()!r}: written by Hudi before 0.14.1 or after 1.0; a row would be "
-                "there twice after an upsert, so the table can only be read"
+                f"{ours[at].as_py()!r}, as Hudi 0.14.1, 0.15.0 and 1.0.0 to 1.0.2 do; a row would "
+                "be there twice after an upsert, so the table can only be read"
             )
 
 
