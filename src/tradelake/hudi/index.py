@@ -1,7 +1,7 @@
 """The key index: which file groups may hold a key.
 
 A cache, 12 bytes a key: the key's 64-bit hash and the number of its file group, in runs sorted by
-hash; those of two million keys and more lie on disk. It may name a group that lacks the key (two
+hash; those of a million keys and more lie on disk. It may name a group that lacks the key (two
 keys with one hash), so keys are always compared in the file; it never misses the group that has it.
 """
 
@@ -20,8 +20,8 @@ _SMALLEST_RUN = 65_536
 # few times in its life, and a look-up goes through few runs.
 _RATIO = 4
 # A run of so many keys is merged no more and lies on disk. Merging up to it is the longest that a
-# commit waits for the index, 0.1 s once in two million new keys; 32 MB are the most in memory.
-_LARGEST_RUN = 2_000_000
+# commit waits for the index, 60 ms once in a million new keys; 16 MB are the most in memory.
+_LARGEST_RUN = 1_000_000
 
 
 class KeyIndex:
@@ -114,10 +114,13 @@ class KeyIndex:
         return [self._recent, *self._levels, *self._settled]
 
     def _add(self, run: KeyRun) -> None:
-        self._recent = self._recent.merged(run, self._forward)
-        if len(self._recent) > self._smallest:
-            self._put(self._recent)
+        if len(run) <= self._smallest:
+            run = self._recent.merged(run, self._forward)
             self._recent = _empty()
+        if len(run) <= self._smallest:
+            self._recent = run
+        else:
+            self._put(run)
 
     def _put(self, run: KeyRun) -> None:
         """Takes a run among the levels, which are each `_RATIO` times the next at least."""

@@ -181,10 +181,10 @@ class KeyCopy:
                 chosen[at] = len(files)
                 files.append(current)
                 rows.append(file.keys)
+        if len(files) == len(saved.files):
+            return FileKeys(tuple(files), tuple(rows), saved.hashes, saved.place)
         place = chosen[saved.place]
         there = place >= 0
-        if there.all():
-            return FileKeys(tuple(files), tuple(rows), saved.hashes, place)
         return FileKeys(tuple(files), tuple(rows), saved.hashes[there], place[there])
 
     def _relative(self, path: str) -> str:
