@@ -1,15 +1,19 @@
 """What the tests of the table format share: rows, a clock, judges, and storages that fail."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pytest
 
 from hudi import HudiQueryType, HudiReadOptions, HudiTableBuilder
 from tradelake.errors import StorageError
 from tradelake.hudi import HudiTable, TableSpec
+from tradelake.hudi.murmur import hash64
 from tradelake.storage import LocalStorage
 
 PATH = "lake/trades"
@@ -29,6 +33,13 @@ SPEC = TableSpec("crypto", "trades", SCHEMA, ("id",), ("exchange",), "version")
 Row = tuple[str, str | None, int | None]
 """Key, partition, ordering."""
 Model = dict[str, tuple[str | None, int | None]]
+
+
+def hash_keys_by(patch: pytest.MonkeyPatch, hashed: Callable[[pa.Array], np.ndarray]) -> None:
+    """Has every module that hashes keys use another hash."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("tradelake.hudi.") and getattr(module, "hash64", None) is hash64:
+            patch.setattr(module, "hash64", hashed)
 
 
 class Clock:

@@ -8,7 +8,7 @@ import uuid
 import numpy as np
 import pyarrow as pa
 import pytest
-from hudi_lake import many, rows
+from hudi_lake import hash_keys_by, many, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,8 +93,7 @@ def test_keys_with_one_hash_are_told_apart(
     def colliding(keys: pa.Array) -> np.ndarray:
         return np.array([len(key) for key in keys.to_pylist()], dtype=np.uint64)
 
-    for module in ("batch", "rewriting", "filekeys", "keycopy", "writer"):
-        monkeypatch.setattr(f"tradelake.hudi.{module}.hash64", colliding)
+    hash_keys_by(monkeypatch, colliding)
     with table.writer("test") as writer:
         for batch in (
             [("aa", "OKX", 1), ("bb", "Kraken", 1), ("cc", "OKX", 1)],

@@ -3,17 +3,32 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hudi_lake import PATH, SPEC, Clock, Failing, Row, dying, judge, many, model_of, rows
+from faulty import Fault, FaultyStorage, Killed
+from hudi_lake import (
+    PATH,
+    SPEC,
+    Clock,
+    Failing,
+    Row,
+    dying,
+    hash_keys_by,
+    judge,
+    many,
+    model_of,
+    rows,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tradelake.errors import StorageError
 from tradelake.hudi import HudiTable, Writer, keycopy
+from tradelake.hudi.index import KeyIndex
 from tradelake.hudi.murmur import hash64
 from tradelake.storage import LocalStorage
 
@@ -197,8 +212,7 @@ def test_a_copy_of_another_hash_is_not_used(
         return hash64(keys) ^ np.uint64(1)
 
     filled(table)
-    for module in ("batch", "rewriting", "filekeys", "keycopy", "writer"):
-        monkeypatch.setattr(f"tradelake.hudi.{module}.hash64", other)
+    hash_keys_by(monkeypatch, other)
     assert keys_read_on_opening(storage) == len(table.snapshot().files)
 
 
@@ -275,29 +289,78 @@ def test_an_object_too_large_to_be_ours_is_not_even_read(
     assert keys_read_on_opening(storage) == len(table.snapshot().files)
 
 
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("once", [False, True])
-def test_dying_or_failing_while_the_copy_is_saved_loses_nothing(
-    table: HudiTable, storage: Reads, clock: Clock, late: bool, once: bool
+@pytest.mark.parametrize("fault", Fault)
+def test_whatever_goes_wrong_while_the_copy_is_saved_loses_nothing(
+    table: HudiTable, storage: Reads, clock: Clock, fault: Fault
 ) -> None:
     filled(table)
-    version = 1
-    while True:
-        version += 1
-        failing = Failing(storage, None, late=late, once=once)
-        with dying(), ExitStack() as stack:
-            writer = stack.enter_context(HudiTable.open(failing, PATH, clock).writer("mortal"))
+    step, broke = 0, True
+    while broke:
+        step += 1
+        faulty, version = FaultyStorage(storage), step + 1
+        with suppress(Killed), HudiTable.open(faulty, PATH, clock).writer("mortal") as writer:
             commit(writer, many(60, exchange, version))
-            failing.step = failing.steps + version - 1
+            faulty.break_at(step, fault)
+        broke = faulty.broke
         expected = {key: (place, at) for key, place, at in many(60, exchange, version)}
         judge(storage, expected)
         keys_read_on_opening(storage)
-        judge(storage, expected)
         assert keys_read_on_opening(storage) == 0
         assert len(objects(storage)) == 1
-        if not failing.failed:
-            break
-    assert version > 3
+    assert step > 3  # the new object, the listing, the old object
+
+
+@pytest.mark.parametrize("fault", [Fault.FAILED, Fault.LOST])
+def test_a_copy_that_can_not_be_read_stops_nobody(
+    table: HudiTable, storage: Reads, clock: Clock, fault: Fault
+) -> None:
+    filled(table)
+    for step in (r"children .*\.keys$", r"size .*\.keys/", r"get .*\.keys/"):
+        faulty = FaultyStorage(storage)
+        faulty.break_at(step, fault)
+        with HudiTable.open(faulty, PATH, clock).writer("heir") as writer:
+            assert faulty.broke
+            assert len(writer.lookup(pa.array(["trade-000000", "nobody"]), [])) == 1
+
+
+def test_after_an_error_and_a_rollback_only_files_that_changed_are_read(
+    table: HudiTable, storage: Reads, clock: Clock
+) -> None:
+    filled(table)
+    faulty = FaultyStorage(storage)
+    with HudiTable.open(faulty, PATH, clock).writer("tough") as writer:
+        commit(writer, [("trade-000000", "Binance", 2)])
+        faulty.break_at(r"put .*\.parquet$", Fault.FAILED)
+        storage.read.clear()
+        with pytest.raises(StorageError):
+            commit(writer, [("new", "Binance", 1), ("newer", "OKX", 1)])
+        assert len(storage.read) == 2  # by the commit, to rewrite them
+        storage.read.clear()
+        writer.rollback()
+        assert len(storage.read) == 1
+        commit(writer, [("trade-000000", "OKX", 3)])
+    expected = {key: (place, version) for key, place, version in many(60, exchange)}
+    judge(storage, expected | {"trade-000000": ("OKX", 3)})
+
+
+@pytest.mark.parametrize("method", ["add", "remove"])
+def test_memory_that_was_half_changed_is_not_relied_on(
+    table: HudiTable, storage: Reads, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    filled(table)
+    with table.writer("interrupted", small_group_rows=90) as writer:
+        commit(writer, [("a", "OKX", 1)])
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(KeyIndex, method, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            commit(writer, [("b", "OKX", 1)], ["a"])  # as many keys in the group as before
+        monkeypatch.undo()
+        commit(writer, [("b", "Kraken", 2)])
+    expected = {key: (place, version) for key, place, version in many(60, exchange)}
+    judge(storage, expected | {"b": ("Kraken", 2)})
 
 
 def test_a_writer_that_lost_its_lease_saves_nothing(table: HudiTable, storage: Reads) -> None:

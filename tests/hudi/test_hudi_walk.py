@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hudi_lake import (
@@ -18,6 +19,7 @@ from hudi_lake import (
     Row,
     applied,
     dying,
+    hash_keys_by,
     judge,
     model_of,
     orphans,
@@ -208,16 +210,35 @@ def overwritten(model: Model, overwrites: list[Row]) -> Model:
     return {k: v for k, v in model.items() if v[0] not in gone and k not in brought} | brought
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
-@given(st.sampled_from([True, True, False]), STEPS)
-def test_the_table_is_what_a_dict_would_be(filled: bool, steps: list[Step]) -> None:
+def take_and_check(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         walk = Walk(LocalStorage(folder, sync=False), Clock(), stack)
-        for step in [FILLED, *steps] if filled else steps:
+        for step in steps:
             walk.take(step)
             walk.check()
         stack.close()
         if not any(isinstance(step, Service) for step in steps):
             assert orphans(walk.storage) == []
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+@given(st.sampled_from([True, True, False]), STEPS)
+def test_the_table_is_what_a_dict_would_be(filled: bool, steps: list[Step]) -> None:
+    take_and_check([FILLED, *steps] if filled else steps)
+
+
+def weak_hash(keys: pa.Array) -> np.ndarray:
+    """Three hashes for all keys: every one collides."""
+    return np.array([ord(key[-1]) % 3 for key in keys.to_pylist()], dtype=np.uint64)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+@given(STEPS)
+def test_keys_of_one_hash_are_told_apart_whatever_is_done(steps: list[Step]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        hash_keys_by(patch, weak_hash)
+        take_and_check([FILLED, *steps])

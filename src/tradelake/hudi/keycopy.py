@@ -77,7 +77,9 @@ class KeyCopy:
         """
         self._objects = {}
         wanted = {file.path: file for file in files}
-        names = self._folder.storage.children(self._folder.meta(_FOLDER))
+        names = []
+        with suppress(StorageError):
+            names = self._folder.storage.children(self._folder.meta(_FOLDER))
         for first in range(0, len(names), _AT_ONCE):
             some = names[first : first + _AT_ONCE]
             for name, saved in zip(some, run_all(self._pool, self._read, some), strict=True):

@@ -288,6 +288,7 @@ class Writer:
         return done
 
     def _refresh(self) -> None:
+        self._stale = True
         self._state.load()
         self._stale = False
 
