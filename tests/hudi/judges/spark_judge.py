@@ -69,12 +69,14 @@ class SparkJudge:
         as_of: str | None = None,
         since: str | None = None,
         until: str | None = None,
+        listed: bool = False,
     ) -> pa.Table:
         """The rows with Hudi's meta columns: all, as of an instant, or what commits changed.
 
         since, until: the changes of commits after the one, up to the other
+        listed: by the metadata table's list of files
         """
-        options = {}
+        options = {"hoodie.metadata.enable": str(listed).lower()}
         if as_of is not None:
             options["as.of.instant"] = as_of
         if since is not None:
@@ -97,7 +99,7 @@ class SparkJudge:
             "hoodie.table.name": spec.name,
             "hoodie.datasource.write.recordkey.field": ",".join(spec.record_key),
             "hoodie.datasource.write.partitionpath.field": ",".join(spec.partition_by),
-            "hoodie.datasource.write.precombine.field": spec.ordering,
+            **_ordering(spec),
             "hoodie.datasource.write.operation": operation,
             **self.options,
             **(more or {}),
@@ -162,6 +164,12 @@ class SparkJudge:
     def _new_file(self, kind: str) -> Path:
         self._files += 1
         return self._scratch / f"rows-{self._files}.{kind}"
+
+
+def _ordering(spec: TableSpec) -> dict[str, str]:
+    if spec.ordering is None:
+        return {"hoodie.combine.before.upsert": "false"}
+    return {"hoodie.datasource.write.precombine.field": spec.ordering}
 
 
 def _telling(trace: str) -> list[str]:

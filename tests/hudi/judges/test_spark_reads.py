@@ -103,6 +103,11 @@ def test_everybody_reads_what_the_services_leave(spark: SparkJudge, tmp_path: Pa
         trial.check_as_of(saved)
         with pytest.raises(SparkError, match="Cleaner cleaned up the timestamp"):
             spark.read(trial.url, as_of=saved)  # Hudi on Spark reads no savepoint, but restores it
+        writer.restore(saved)
+        trial.rows = trial.past[saved]
+        trial.check()
+        trial.upsert(writer, trades(range(30, 50), version=5))
+        trial.check()
         writer.delete_savepoint(saved)
         writer.clean(timedelta(0))
         assert writer.archive(keep=1) > 0
