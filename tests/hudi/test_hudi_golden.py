@@ -17,7 +17,7 @@ from hudi_lake import read_by_hudi_rs
 from tradelake.errors import UnsupportedTable
 from tradelake.hudi import HudiTable, bloom
 from tradelake.hudi.murmur import chain
-from tradelake.hudi.schema import RECORD_KEY
+from tradelake.hudi.schema import RECORD_KEY, to_avro
 from tradelake.storage import LocalStorage
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "data" / "hudi-golden"
@@ -78,6 +78,14 @@ def test_a_table_of_spark_reads_as_it_was_at_each_step(golden: LocalStorage) -> 
     assert [entry.instant for entry in table.history()] == [i for _, i, _ in steps(golden)]
     for step, instant, _ in steps(golden):
         assert as_json(table.snapshot(as_of=instant).read()) == expected(golden, step, instant)
+
+
+def test_the_schema_we_would_write_is_the_one_that_spark_wrote(golden: LocalStorage) -> None:
+    table = HudiTable.open(golden, PATH)
+    for _, instant, _ in steps(golden):  # Spark added a column with its delete
+        commit = json.loads(golden.get(f"{PATH}/.hoodie/{instant}.commit"))
+        ours = to_avro(table.snapshot(as_of=instant).data_schema, table.spec.name)
+        assert json.loads(ours) == json.loads(commit["extraMetadata"]["schema"])
 
 
 def test_every_key_of_a_file_is_in_the_filter_that_spark_put_there(golden: LocalStorage) -> None:

@@ -1,12 +1,13 @@
 """Names of tables and columns, and partition values: used as they are, or refused."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hudi_lake import PATH, SCHEMA, SPEC, Clock, judge, read_by_hudi_rs, rows
 
-from tradelake.errors import TableError
+from tradelake.errors import TableError, TradelakeError
 from tradelake.hudi import HudiTable, TableSpec
 from tradelake.hudi.schema import PARTITION_PATH
 from tradelake.storage import LocalStorage
@@ -112,6 +113,28 @@ def test_a_partition_value_that_names_no_folder_is_refused(
     judge(storage, {"a": ("OKX", 1)})
     outside = [key for key in storage.list() if not key.startswith(PATH)]
     assert outside == [key for key in before if not key.startswith(PATH)]
+
+
+def test_a_hostile_value_is_refused_on_every_level(storage: LocalStorage, clock: Clock) -> None:
+    spec = replace(SPEC, partition_by=("version", "exchange"))
+    table = HudiTable.create(storage, PATH, spec, clock)
+    with table.writer("test") as writer, writer.transaction() as transaction:
+        transaction.upsert(rows([("a", "OKX", 1), ("b", "../../..", 1)]))
+        with pytest.raises(TableError, match="'exchange' can't name a partition's folder"):
+            transaction.commit({})
+
+
+@pytest.mark.parametrize("path", ["", "/", "..", "../out", "a/../../out", "a//b", "a\0b", "."])
+def test_a_table_s_path_never_leaves_the_storage(tmp_path: Path, path: str) -> None:
+    root = tmp_path / "root"
+    storage = LocalStorage(root, sync=False)
+    for use in (
+        lambda: HudiTable.create(storage, path, SPEC),
+        lambda: HudiTable.open(storage, path),
+    ):
+        with pytest.raises(TradelakeError):
+            use()
+    assert [*tmp_path.rglob("*")] in ([], [root])
 
 
 @pytest.mark.parametrize("hive_style", [False, True])
