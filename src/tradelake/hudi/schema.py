@@ -35,7 +35,7 @@ _ADOPTED: dict[pa.DataType, Any] = {
 _FROM_AVRO = {
     json.dumps(avro, sort_keys=True): arrow for arrow, avro in {**_TO_AVRO, **_ADOPTED}.items()
 }
-_AVRO = b"avro"
+_AVRO = b"tradelake.hudi.avro"
 """Metadata of a field: its type as another writer's schema tells it, where we would tell it
 otherwise. So a commit of ours does not rename a type or change its size."""
 
