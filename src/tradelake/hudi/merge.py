@@ -1,6 +1,7 @@
 """Merging: what becomes of a file group's rows when new rows and deletes meet them."""
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ class Merge:
 
     kept: Mask
     """Per stored row: whether it stays as it is."""
+    replaced_by: Rows
+    """Per stored row: the position in `written` of the row that takes its place, or -1."""
     written: Rows
     """The rows of the batch that are written to this group."""
     inserted: Rows
@@ -28,13 +31,27 @@ class Merge:
     """Per key to delete: whether the group held it."""
 
     @property
+    def new(self) -> Mask:
+        """Per row that is written: whether it replaces none."""
+        new = np.ones(len(self.written), dtype=np.bool_)
+        new[self.replaced_by[self.replaced_by >= 0]] = False
+        return new
+
+    @property
     def changes(self) -> bool:
         """Whether the group must be rewritten at all."""
         return bool(len(self.written) or self.deleted.any())
 
 
+class Stored(Protocol):
+    """The rows of a file group."""
+
+    def column(self, name: str) -> Any:
+        """The keys whole; another column at least to `take` rows of."""
+
+
 def merge(
-    stored: pa.Table, batch: Batch, rows: Rows, deletes: pa.Array, ordering: str | None
+    stored: Stored, batch: Batch, rows: Rows, deletes: pa.Array, ordering: str | None
 ) -> Merge:
     """Decides which rows a file group has next.
 
@@ -47,8 +64,11 @@ def merge(
     match = _index_in(keys, batch.keys.take(pa.array(rows)))
     lost, found = beaten(stored, batch, rows, match, ordering)
     gone = _is_in(keys, deletes)
+    kept = np.where(match >= 0, lost[match] if len(rows) else False, ~gone)
+    place = np.append(np.cumsum(~lost) - 1, -1)  # the last for the rows that match none
     return Merge(
-        kept=np.where(match >= 0, lost[match] if len(rows) else False, ~gone),
+        kept=kept,
+        replaced_by=_once(np.where(kept, -1, place[match])),
         written=rows[~lost],
         inserted=rows[~found],
         deleted=_is_in(deletes, keys),
@@ -56,7 +76,7 @@ def merge(
 
 
 def beaten(
-    stored: pa.Table, batch: Batch, rows: Rows, match: Rows, ordering: str | None
+    stored: Stored, batch: Batch, rows: Rows, match: Rows, ordering: str | None
 ) -> tuple[Mask, Mask]:
     """Per row: whether a stored row of its key is newer, and whether there is any.
 
@@ -92,6 +112,15 @@ def stamped(batch: Batch, rows: Rows, instant: str, task: int) -> pa.Table:
     }
     columns = [*meta.values(), *chosen.columns]
     return pa.table(columns, names=[*meta, *chosen.column_names])
+
+
+def _once(numbers: Rows) -> Rows:
+    """The same with -1 where a number was already: of a key that is there twice one row stays."""
+    places = np.flatnonzero(numbers >= 0)
+    _, first = np.unique(numbers[places], return_index=True)
+    once = np.full(len(numbers), -1, dtype=np.int64)
+    once[places[first]] = numbers[places[first]]
+    return once
 
 
 def _index_in(keys: pa.ChunkedArray, among: pa.Array) -> Rows:

@@ -13,6 +13,7 @@ from tradelake.hudi.layout import NewFile
 from tradelake.hudi.merge import Merge, merge, stamped
 from tradelake.hudi.murmur import hash64
 from tradelake.hudi.placement import GroupPlan
+from tradelake.hudi.splicing import PagedRows, Spliced, splice
 from tradelake.hudi.state import TableState
 
 
@@ -50,27 +51,39 @@ def rewrite(
     """Writes the slice; None where nothing changes, as all that came is older."""
     started = state.clock()
     file, plan, form = rewriting.file, rewriting.plan, state.format
-    stored = (
-        form.stored.empty_table()
-        if plan.number is None
-        else state.read_group(plan.number, form.stored)
-    )
+    stored = _before(state, plan)
     deletes = plan.all_deletes()
     merged = merge(stored, batch, plan.all_rows(), deletes, state.spec.ordering)
     if not merged.changes:
         return None
     fresh = stamped(batch, merged.written, instant, file.number)
-    rows = pa.concat_tables([stored.filter(pa.array(merged.kept)), fresh]).combine_chunks()
-    data = form.encode(rows, file.partition, file.name)
-    state.folder.storage.put(state.folder.key(file.relative), data, create=True)
+    rows, new = None, None
+    if isinstance(stored, PagedRows):
+        new = splice(stored, merged, fresh, file.partition, file.name)
+    if new is None:
+        if isinstance(stored, PagedRows):
+            stored = stored.whole()
+        rows = pa.concat_tables([stored.filter(pa.array(merged.kept)), fresh]).combine_chunks()
+        new = Spliced(form.encode(rows, file.partition, file.name), len(rows))
+    state.folder.storage.put(state.folder.key(file.relative), new.data, create=True)
     millis = max(0, state.clock() - started) // 1000
     return Rewritten(
         plan=plan,
-        stat=_stat(rewriting, rows, merged, len(data), millis),
-        hot=rows if len(rows) <= state.sizes.small else None,
+        stat=_stat(rewriting, new, merged, millis),
+        hot=rows if new.rows <= state.sizes.small else None,
         inserted=merged.inserted,
         left=hash64(deletes.filter(pa.array(merged.deleted))),
     )
+
+
+def _before(state: TableState, plan: GroupPlan) -> pa.Table | PagedRows:
+    """The rows of the slice before."""
+    if plan.number is None:
+        return state.format.stored.empty_table()
+    pages = state.pages_of(plan.number)
+    if pages is None:
+        return state.read_group(plan.number, state.format.stored)
+    return PagedRows(state.format, pages, state.groups[plan.number].path)
 
 
 def planned(rewriting: Rewriting) -> WriteStat:
@@ -87,17 +100,17 @@ def planned(rewriting: Rewriting) -> WriteStat:
     )
 
 
-def _stat(rewriting: Rewriting, rows: pa.Table, merged: Merge, size: int, millis: int) -> WriteStat:
+def _stat(rewriting: Rewriting, new: Spliced, merged: Merge, millis: int) -> WriteStat:
     file, replaced = rewriting.file, rewriting.replaced
     return WriteStat(
         partition=file.partition,
         file_id=file.file_id,
         path=file.relative,
         previous=replaced.instant if replaced else None,
-        rows=len(rows),
+        rows=new.rows,
         inserts=len(merged.inserted),
         updates=len(merged.written) - len(merged.inserted),
         deletes=int(merged.deleted.sum()),
-        bytes=size,
+        bytes=len(new.data),
         millis=millis,
     )

@@ -23,6 +23,7 @@ from tradelake.hudi.keycopy import KeyCopy
 from tradelake.hudi.layout import LEASE, PROPERTIES, DataFile, TableFolder
 from tradelake.hudi.metadata_table import drop_metadata_table
 from tradelake.hudi.parallel import run_all
+from tradelake.hudi.parquet.pages import Pages
 from tradelake.hudi.rollback import roll_back_pending
 from tradelake.hudi.savepoints import SavepointLog, drop_pending
 from tradelake.hudi.snapshot import current_files
@@ -123,6 +124,12 @@ class TableState:
         if hot is not None:
             return hot.select(schema.names)
         return read(self.folder.storage, path, schema)
+
+    def pages_of(self, number: int) -> Pages | None:
+        """The pages of a file group's current file; None if it is small or not of our making."""
+        if self.groups.rows(number) <= self.sizes.small:
+            return None
+        return self.format.pages(self.folder.storage.get(self.groups[number].path))
 
     def read_groups(self, numbers: Sequence[int], schema: pa.Schema) -> dict[int, pa.Table]:
         """The same for several groups, in parallel."""

@@ -1,0 +1,1 @@
+"""Parquet files taken apart into pages and put together again, without decoding what stays."""
