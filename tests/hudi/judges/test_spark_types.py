@@ -67,3 +67,18 @@ def test_every_type_goes_both_ways(spark: SparkJudge, tmp_path: Path) -> None:
     with trial.table.writer("us") as writer:
         trial.upsert(writer, every_value(4, version=3))
         trial.check()
+
+
+def test_spark_reads_days_and_times_of_the_old_calendar(spark: SparkJudge, tmp_path: Path) -> None:
+    """Of files that do not say which calendar they mean, it reads none."""
+    columns = [("id", pa.string()), ("day", pa.date32()), ("at", pa.timestamp("us", "UTC"))]
+    spec = TableSpec("lake", "old", pa.schema(columns), ("id",), (), None)
+    days = [date(1, 1, 1), date(1500, 2, 28), date(1582, 10, 4)]
+    times = [datetime(1, 1, 1, tzinfo=UTC), datetime(1582, 10, 4, tzinfo=UTC)]
+    rows = pa.table(
+        [["a", "b", "c"], days, [*times, datetime(1899, 12, 31, tzinfo=UTC)]], schema=spec.schema
+    )
+    trial = Trial(spark, tmp_path, spec)
+    with trial.create().writer("us") as writer:
+        trial.upsert(writer, rows)
+        trial.check()

@@ -75,6 +75,14 @@ def test_spark_finds_every_key_of_ours(trial: Trial) -> None:
     goes_on(trial)
 
 
+def test_spark_keeps_the_row_with_the_greater_ordering_as_we_do(trial: Trial) -> None:
+    trial.spark_upserts(trades(range(0, 130, 3), version=5))
+    before = trial.rows
+    trial.spark_upserts(trades(range(0, 130, 3), version=4))
+    trial.rows = before
+    trial.check()
+
+
 @pytest.mark.long
 def test_spark_cleans_what_we_replaced(trial: Trial) -> None:
     ours(trial, lambda w: trial.upsert(w, trades([1], version=3)))
