@@ -1,4 +1,4 @@
-"""A table ten times as large: what a small commit costs then, and what reading it does."""
+"""A table ten times as large: what a small commit costs then, and opening and reading it."""
 
 import statistics
 import time
@@ -30,6 +30,8 @@ def ten_million(home: Path) -> None:
         typical[count] = statistics.median(commits)
         print(f"1,000 rows into {count:,}: {typical[count]:.3f} s, median of {_COMMITS} commits")
     print(f"{typical[_ROWS] / typical[BASE]:.2f} times as long into the larger table (goal 1.2)")
+    for count in typical:
+        _openings(home / str(count), count)
     _snapshots(home / str(_ROWS))
 
 
@@ -59,6 +61,25 @@ def _snapshots(folder: Path) -> None:
         f"the snapshot found first {on_snapshot:.2f} s: {on_snapshot / on_files:.2f} times as long"
         f"\n{len(_COLUMNS)} columns of them as Arrow: Snapshot.read {columns:.2f} s, DuckDB "
         f"{columns_by_duck:.2f} s: {columns / columns_by_duck:.2f} times as long (goal 1.05)",
+        flush=True,
+    )
+
+
+def _openings(folder: Path, count: int) -> None:
+    """Opening a writer, with the saved copy of the key index and without it."""
+    storage = LocalStorage(folder)
+
+    def opening() -> float:
+        began = time.perf_counter()
+        with HudiTable.open(storage, "trades").writer("bench"):
+            return time.perf_counter() - began
+
+    saved = opening()
+    for key in storage.list("trades/.hoodie/.keys"):
+        storage.delete(key)
+    print(
+        f"a writer of {count:,} rows opens in {saved:.2f} s, in {opening():.2f} s where the keys "
+        "were not saved",
         flush=True,
     )
 

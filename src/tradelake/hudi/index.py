@@ -51,7 +51,7 @@ class KeyIndex:
 
     def find(self, hashes: Hashes64) -> tuple[Rows, Groups]:
         """All pairs (position in `hashes`, group that may hold that key), each pair once."""
-        if not len(self):  # the first load of a table
+        if not len(hashes) or not len(self):  # the first load of a table
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
         order = np.argsort(hashes)  # neighbours lie on the same pages
         ascending = hashes[order]

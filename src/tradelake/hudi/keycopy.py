@@ -203,10 +203,12 @@ def _keys(files: Iterable[_SavedFile]) -> int:
 def _parts(files: Iterable[_SavedFile]) -> Iterator[list[_SavedFile]]:
     """The files, so many at a time as an object holds."""
     part: list[_SavedFile] = []
+    keys = 0
     for file in files:
-        if part and _keys(part) + file.keys > _FULL:
+        keys += file.keys
+        if part and keys > _FULL:
             yield part
-            part = []
+            part, keys = [], file.keys
         part.append(file)
     if part:
         yield part

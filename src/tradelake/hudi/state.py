@@ -1,6 +1,6 @@
 """What a writer knows of its table while it holds the lease."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -30,10 +30,10 @@ from tradelake.hudi.snapshot import current_files
 from tradelake.hudi.spec import TableSpec
 from tradelake.hudi.timeline import Timeline
 
-# Keys are read so many files at a time, some such reads side by side: what is held of them is
-# bounded, and sorted by the threads that read.
-_FILES_AT_ONCE = 32
-_READS_AT_ONCE = 4
+# The keys of so many bytes of files are read at a time, a quarter of a million or so, some such
+# reads side by side: what is held of them is bounded, and sorted by the threads that read.
+_BYTES_AT_ONCE = 16 * 1024 * 1024
+_READS_AT_ONCE = 8
 
 
 class TableState:
@@ -151,9 +151,10 @@ class TableState:
                 self._add(keys)
             known = {self.groups[number].path: number for number in self.groups.numbers()}
         missing = [file for file in current if file.path not in known]
-        for some in _batches(missing, _FILES_AT_ONCE * _READS_AT_ONCE):
-            reads = list(_batches(some, _FILES_AT_ONCE))
-            for keys in run_all(self.pool, partial(read_keys, self.folder.storage), reads):
+        reads = list(_reads(missing))
+        for first in range(0, len(reads), _READS_AT_ONCE):
+            some = reads[first : first + _READS_AT_ONCE]
+            for keys in run_all(self.pool, partial(read_keys, self.folder.storage), some):
                 self._add(keys)
 
     def _add(self, keys: FileKeys) -> None:
@@ -182,5 +183,14 @@ def _sized(state: TableState, file: BaseFile) -> BaseFile:
     return replace(file, size=state.folder.storage.size(file.path))
 
 
-def _batches(files: Sequence[BaseFile], size: int) -> Iterator[Sequence[BaseFile]]:
-    return (files[first : first + size] for first in range(0, len(files), size))
+def _reads(files: Iterable[BaseFile]) -> Iterator[list[BaseFile]]:
+    read: list[BaseFile] = []
+    size = 0
+    for file in files:
+        size += file.size or 0
+        if read and size > _BYTES_AT_ONCE:
+            yield read
+            read, size = [], file.size or 0
+        read.append(file)
+    if read:
+        yield read
