@@ -189,6 +189,21 @@ def test_pages_without_a_change_are_copied_byte_for_byte() -> None:
 
 
 @pytest.mark.usefixtures("_any_filter")
+@pytest.mark.usefixtures("_any_filter")
+def test_an_update_of_zero_to_minus_zero_is_no_update_of_nothing() -> None:
+    random = np.random.default_rng(4)
+    before = stored_rows(numbered(0, 12), random)
+    for name, kind in (("double", pa.float64()), ("single", pa.float32())):
+        at = before.column_names.index(name)
+        zeros = before.set_column(at, name, pa.array([0.0] * 12, kind))
+        stored = paged(form(), form().encode(zeros, "p", "old"))
+        fresh = zeros.slice(5, 1).set_column(at, name, pa.array([-0.0], kind))
+        spliced = splice(stored, decision(12, updated=[5]), fresh, "p", "new")
+        assert spliced is not None
+        found = decoded(spliced.data, form().stored, "new").column(name).to_pylist()
+        assert str(found) == str([0.0] * 5 + [-0.0] + [0.0] * 6)
+
+
 def test_a_bound_whose_value_went_is_not_told_as_exact(tmp_path: Any) -> None:
     base, random = form(), np.random.default_rng(2)
     old = stored_rows(numbered(0, 40), random)

@@ -154,7 +154,7 @@ class _Splicing:
         """The columns in which no update tells another value."""
         before = self._table.take(self._at(self._updated))
         after = self._table.take(self._at(self._old.rows + self._by))
-        return [n for n in before.column_names if before.column(n).equals(after.column(n))]
+        return [n for n in before.column_names if _bits(before, n).equals(_bits(after, n))]
 
     def _replaced(self, columns: Sequence[str], numbers: Rows) -> dict[str, Chunk] | None:
         """Columns with these pages encoded anew: all of them, and so with dictionaries, or some."""
@@ -189,6 +189,13 @@ class _Splicing:
         """Where rows are in the table of those that were read and the fresh ones behind them."""
         place = self._stored.at(rows, self._read)
         return pa.array(np.where(rows < self._old.rows, place, rows - self._old.rows + self._known))
+
+
+def _bits(table: pa.Table, name: str) -> pa.Array:
+    """A column's values, floats as the whole numbers of their bits: 0.0 equals -0.0 otherwise."""
+    column = table.column(name).combine_chunks()
+    as_bits = {pa.float64(): pa.int64(), pa.float32(): pa.int32()}.get(column.type)
+    return column if as_bits is None else column.view(as_bits)
 
 
 def sources(merge: Merge) -> Rows:
