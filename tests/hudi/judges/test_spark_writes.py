@@ -84,6 +84,20 @@ def test_spark_keeps_the_row_with_the_greater_ordering_as_we_do(trial: Trial) ->
 
 
 @pytest.mark.long
+def test_a_key_that_spark_left_in_two_partitions_is_one_again_when_we_write_it(
+    trial: Trial,
+) -> None:
+    moved = trades([1, 2, 3], region="south", version=3)  # Spark looks for them there only
+    trial.spark.write(trial.url, moved, trial.spec)
+    assert trial.table.snapshot().count() == 123
+    newer = trades([1, 2, 3], version=4)
+    with trial.table.writer("us", **SIZES) as writer:
+        trial.upsert(writer, newer.slice(0, 2), delete=["trade-0003"])
+    trial.check()
+    goes_on(trial)
+
+
+@pytest.mark.long
 def test_spark_cleans_what_we_replaced(trial: Trial) -> None:
     ours(trial, lambda w: trial.upsert(w, trades([1], version=3)))
     there = files(trial)

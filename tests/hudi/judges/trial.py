@@ -107,6 +107,10 @@ class Trial:
         if (newest := self.table.newest()) is not None:
             self.past[newest] = self.rows
 
+    def seen(self, table: pa.Table) -> Rows:
+        """What somebody read, by key."""
+        return by_key(table, self.spec.schema)
+
     def check(self) -> None:
         """Everybody sees the rows that there must be, and the same of Hudi's own columns."""
         ours = self.table.snapshot().read()
