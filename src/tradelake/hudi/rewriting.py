@@ -62,7 +62,7 @@ def rewrite(
         new = splice(stored, merged, fresh, file.partition, file.name)
     if new is None:
         if isinstance(stored, PagedRows):
-            stored = stored.whole()
+            stored = stored.whole(form.stored.names)
         rows = pa.concat_tables([stored.filter(pa.array(merged.kept)), fresh]).combine_chunks()
         new = Spliced(form.encode(rows, file.partition, file.name), len(rows))
     state.folder.storage.put(state.folder.key(file.relative), new.data, create=True)

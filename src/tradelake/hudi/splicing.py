@@ -51,9 +51,9 @@ class PagedRows:
             self._numbers, self._table = numbers, self._decoded(part, columns)
         return self._numbers, self._table
 
-    def whole(self) -> pa.Table:
-        """All stored columns of all rows."""
-        return self._decoded(self.pages.data, self.form.stored)
+    def whole(self, columns: Sequence[str]) -> pa.Table:
+        """These columns of all rows."""
+        return self._decoded(self.pages.data, [self.form.stored.field(n) for n in columns])
 
     def _decoded(self, data: bytes, columns: Iterable[pa.Field]) -> pa.Table:
         return decoded(data, pa.schema(columns), self._key)
@@ -101,7 +101,7 @@ def splice(
 class _Splicing:
     def __init__(self, stored: PagedRows, merge: Merge, fresh: pa.Table) -> None:
         self._stored = stored
-        self._form, self._old = stored.form, stored.pages
+        self._form, self._old, self._fresh = stored.form, stored.pages, fresh
         old = stored.pages
         self._updated = np.flatnonzero(merge.replaced_by >= 0)
         self._by = merge.replaced_by[self._updated]
@@ -130,8 +130,12 @@ class _Splicing:
         changed = [column for column in self._table.column_names if column not in same]
         found = dict(self._old.chunks)
         for columns, pages in ((changed, self._touched), (same, self._moved_pages)):
-            if columns and len(pages):
-                new = self._replaced(columns, pages)
+            if not len(pages):
+                continue
+            numbers = set(pages.tolist())
+            mixed = [c for c in columns if self._old.chunks[c].takes_plain(numbers, self._count)]
+            whole = [c for c in columns if c not in mixed]
+            for new in (self._replaced(mixed, pages), self._whole(whole)):
                 if new is None:
                     return None
                 found |= new
@@ -158,6 +162,8 @@ class _Splicing:
 
     def _replaced(self, columns: Sequence[str], numbers: Rows) -> dict[str, Chunk] | None:
         """Columns with these pages encoded anew: all of them, and so with dictionaries, or some."""
+        if not columns:
+            return {}
         table = self._table.select(columns)
         rows = table.take(self._at(self._source[self._positions(numbers, self.rows)]))
         whole = len(numbers) == self._count
@@ -175,6 +181,15 @@ class _Splicing:
             nulls -= lost.column(column).null_count
             found[column] = self._old.chunks[column].with_pages(pages, self._count, new, nulls)
         return found
+
+    def _whole(self, columns: Sequence[str]) -> dict[str, Chunk] | None:
+        """Columns encoded anew from the first page to the last."""
+        if not columns:
+            return {}
+        table = pa.concat_tables([self._stored.whole(columns), self._fresh.select(columns)])
+        rows = table.combine_chunks().take(pa.array(self._source))
+        part = self._encoded(rows, whole=True)
+        return None if part is None else dict(part.chunks)
 
     def _encoded(self, rows: pa.Table, *, whole: bool) -> Pages | None:
         return Pages.of(self._form.encode_columns(rows, dictionaries=whole), self._old.each)

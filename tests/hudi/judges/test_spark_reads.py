@@ -8,6 +8,9 @@ import pytest
 from spark_judge import SparkError, SparkJudge
 from trial import Trial, trades
 
+from tradelake.hudi import SMALL_GROUP_ROWS
+from tradelake.hudi.basefile import PAGE_ROWS
+
 NOTHING = trades([])
 
 
@@ -111,4 +114,27 @@ def test_everybody_reads_what_the_services_leave(spark: SparkJudge, tmp_path: Pa
         writer.delete_savepoint(saved)
         writer.clean(timedelta(0))
         assert writer.archive(keep=1) > 0
+        trial.check()
+
+
+def test_everybody_reads_large_files_most_of_whose_pages_were_copied(
+    spark: SparkJudge, tmp_path: Path
+) -> None:
+    trial = Trial(spark, tmp_path)
+    with trial.create().writer("us") as writer:
+        count = 2 * PAGE_ROWS + SMALL_GROUP_ROWS  # the newest of them in a file of their own
+        trial.upsert(writer, trades(range(count), region="east"))
+        some = [0, 1, 5_000, 5_002]
+        trial.upsert(writer, trades(some, region="east", version=2), delete=["trade-0007"])
+        trial.check()
+        trial.upsert(writer, trades([5_001], region="east", version=3))
+        trial.check()
+    pages = spark.sql(
+        f"select id, note from parquet.`{trial.url}/east` where price = 5001.00000003"
+    )
+    assert pages.to_pylist() == [{"id": "trade-5001", "note": "n3"}]
+    trial.spark_upserts(trades([2, 5_003, count], region="east", version=4))
+    trial.check()
+    with trial.table.writer("us") as writer:
+        trial.upsert(writer, trades([3, 5_004], region="east", version=5))
         trial.check()

@@ -5,7 +5,7 @@ Only files of the running pyarrow are taken apart, so that what is copied is wha
 Numbers of fields are those of https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ Bytes = bytes | memoryview
 _MAGIC = b"PAR1"
 _TAIL = 8  # the footer's length and the magic
 _ZSTD = 6
+_PLAIN = 0
 _CREATOR = f"parquet-cpp-arrow version {pa.__version__}".encode()
 
 
@@ -33,6 +34,18 @@ class Chunk:
     pages: tuple[Bytes, ...]
     uncompressed: int
     """Bytes of all pages and their headers, decompressed."""
+
+    def takes_plain(self, numbers: Collection[int], count: int) -> bool:
+        """Whether these of so many pages can be new ones, which no dictionary encodes.
+
+        Behind a page of plain values none may follow that needs the dictionary: no writer of
+        Parquet makes such a column, and Spark's vectorized reader (3.5) takes the plain values
+        before it for places in the dictionary.
+        """
+        return not self.dictionary or all(
+            number in numbers or _is_plain(self.pages[number])
+            for number in range(min(numbers), min(count, len(self.pages)))
+        )
 
     def with_pages(
         self, new: Mapping[int, Bytes], count: int, other: "Chunk", nulls: int
@@ -223,6 +236,11 @@ def _footer_of(
 def _encodings(one: Struct, other: Struct) -> tuple[int, Any]:
     kind, values = one[2][1]
     return (LIST, (kind, sorted({*values, *other[2][1][1]})))
+
+
+def _is_plain(page: Bytes) -> bool:
+    header, _ = thrift.read(page)
+    return bool(header[5][1][2][1] == _PLAIN)
 
 
 def _uncompressed(page: Bytes) -> int:
