@@ -58,7 +58,7 @@ class Storage(Protocol):
         """The keys of all objects below the folder `prefix`, however deep, sorted."""
 
     def delete(self, key: str) -> None:
-        """Deletes an object; one that is not there is no error."""
+        """Deletes an object, durably; one that is not there is no error."""
 
     def sweep(self, prefix: str, since: str) -> None:
         """Deletes what puts that were killed left half-written below the folder `prefix`.
@@ -189,12 +189,12 @@ class LocalStorage:
         path = self._path(key)
         try:
             self._stay_inside(path.parent)
-            path.unlink(missing_ok=True)
-        except NotADirectoryError:
-            return
+            path.unlink()
+            self._sync_folder(self._remove_empty(path.parent))
+        except (FileNotFoundError, NotADirectoryError):
+            self._remove_empty(path.parent)
         except OSError as error:
             raise StorageError(f"can't delete {path}: {error.strerror or error}") from error
-        self._remove_empty(path.parent)
 
     def sweep(self, prefix: str, since: str) -> None:
         top, reference = self._path(prefix), self._path(since)
@@ -267,17 +267,25 @@ class LocalStorage:
         folder.mkdir(parents=True, exist_ok=True)
         for made in missing:
             self._sync_folder(made.parent)
-        self._known_folders.add(folder)
+        # Whoever made the others may have died before they were synced.
+        while folder not in self._known_folders and folder != self.root:
+            self._known_folders.add(folder)
+            folder = folder.parent
+            self._sync_folder(folder)
 
-    def _remove_empty(self, folder: Path) -> None:
-        """A folder is there for as long as it holds something, as in an object store."""
+    def _remove_empty(self, folder: Path) -> Path:
+        """A folder is there for as long as it holds something, as in an object store.
+
+        Returns the nearest one that is there.
+        """
         while folder != self.root:
             try:
                 folder.rmdir()
             except OSError:
-                return
+                break
             self._known_folders.discard(folder)
             folder = folder.parent
+        return folder
 
     def _sync_folder(self, folder: Path) -> None:
         if not self._sync:
