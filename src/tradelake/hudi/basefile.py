@@ -61,7 +61,7 @@ def read(storage: Storage, key: str, schema: pa.Schema) -> pa.Table:
 def decoded(data: bytes, schema: pa.Schema, key: str) -> pa.Table:
     """The same of the bytes of a base file, or of a part of it; `key` is for the error."""
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         present = set(file.schema_arrow.names)
         found = file.read([n for n in schema.names if n in present], use_threads=False)
         columns = [
@@ -81,7 +81,8 @@ def batches(storage: Storage, key: str, schema: pa.Schema) -> Iterator[pa.Record
     Raises DamagedTable as `read` does, as late as the damage is met.
     """
     try:
-        file = pq.ParquetFile(pa.BufferReader(storage.get(key)))
+        data = pa.BufferReader(storage.get(key))
+        file = pq.ParquetFile(data, page_checksum_verification=True)
         present = [name for name in schema.names if name in set(file.schema_arrow.names)]
         for batch in file.iter_batches(_BATCH_ROWS, columns=present, use_threads=False):
             columns = [
@@ -191,6 +192,7 @@ class BaseFileFormat:
             write_batch_size=self._page_rows,
             data_page_size=_PAGE_BYTES,
             write_page_index=True,
+            write_page_checksum=True,  # 3 % more time; reading with it a tenth
         ) as writer:
             writer.write_table(table)
             # The schema's own metadata is dropped without store_schema; this is not.

@@ -7,11 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 from tradelake.clock import Clock
-from tradelake.errors import ObjectMissing
+from tradelake.errors import DamagedTable, ObjectMissing
 from tradelake.hudi import avro
 from tradelake.hudi.commits import CommitMetadata
 from tradelake.hudi.instants import from_instant
-from tradelake.hudi.layout import DataFile, TableFolder
+from tradelake.hudi.layout import DataFile, TableFolder, named_file
 from tradelake.hudi.snapshot import replaced_groups, slices_by_group
 from tradelake.hudi.timeline import (
     CLEAN,
@@ -113,17 +113,28 @@ def finish(folder: TableFolder, at: str, clock: Clock) -> None:
         folder.delete(key)
         return
     plan = avro.decode(data, key)
-    names = {
-        partition: [str(file["filePath"]).rpartition("/")[2] for file in files]
-        for partition, files in (plan.get("filePathsToBeDeletedPerPartition") or {}).items()
-    }
-    for partition, found in names.items():
-        for name in found:
-            folder.delete(folder.key(f"{partition}/{name}" if partition else name))
+    names: dict[str, list[str]] = defaultdict(list)
+    victims = _planned(plan, key)
+    for file in victims:
+        names[file.partition].append(file.name)
+    for file in victims:
+        folder.delete(folder.key(file.relative))
     result = _result(folder, plan, names, at, max(0, clock() - started) // 1000)
     folder.storage.put(
         folder.meta(state_name(at, CLEAN, COMPLETED)), avro.encode("HoodieCleanMetadata", result)
     )
+
+
+def _planned(plan: dict[str, Any], key: str) -> list[DataFile]:
+    """What a plan names; raises DamagedTable for what no cleaner may delete."""
+    try:
+        return [
+            named_file(partition, file["filePath"].rpartition("/")[2], key)
+            for partition, files in (plan["filePathsToBeDeletedPerPartition"] or {}).items()
+            for file in files
+        ]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DamagedTable(f"{key} does not hold the plan of a clean: {error!r}") from error
 
 
 def _replaced_slices(

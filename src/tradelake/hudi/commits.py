@@ -1,6 +1,7 @@
 """Commit metadata: the JSON in a completed commit, and what it says of each file written."""
 
 import json
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -8,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tradelake.errors import DamagedTable, ObjectMissing
-from tradelake.hudi.layout import TableFolder, parse_data_file
+from tradelake.hudi.layout import TableFolder, named_file
 from tradelake.hudi.timeline import REPLACE, Instant, Timeline, state_name
 
 SCHEMA = "schema"
 CLUSTER = "CLUSTER"
 # Object stores answer in tens of milliseconds, so commits are fetched some at a time.
 _PARALLEL_GETS = 8
+# A damaged number or name could make rows disappear or come back, and be JSON all the same.
+_SEAL = b',"contentCrc32":'
 _NO_PREVIOUS = "null"
 
 
@@ -68,27 +71,30 @@ class WriteStat:
         }
 
     @classmethod
-    def from_json(cls, partition: str, stat: Mapping[str, Any], instant: str) -> "WriteStat":
+    def from_json(
+        cls, partition: str, stat: Mapping[str, Any], instant: str, where: str
+    ) -> "WriteStat":
         """Reads a stat of whatever writer; counts that it lacks are 0.
 
-        Raises ValueError if it is of a file that the commit of this instant can't have written.
+        Raises ValueError if it is of a file that the commit of this instant can't have written,
+        DamagedTable naming `where` if it is of none that a table could have.
         """
         path = stat.get("path")
-        file = parse_data_file(partition, path.rpartition("/")[2]) if path else None
+        file = named_file(partition, path.rpartition("/")[2], where) if path else None
         if file and (file.file_id, file.instant) != (stat["fileId"], instant):
             raise ValueError(f"{path} is of another commit or file group")
         previous = stat.get("prevCommit")
         return cls(
             partition=partition,
-            file_id=stat["fileId"],
+            file_id=_text(stat["fileId"]),
             path=path,
-            previous=None if previous in (None, "", _NO_PREVIOUS) else previous,
-            rows=stat.get("numWrites") or 0,
-            inserts=stat.get("numInserts") or 0,
-            updates=stat.get("numUpdateWrites") or 0,
-            deletes=stat.get("numDeletes") or 0,
-            bytes=stat.get("fileSizeInBytes") or stat.get("totalWriteBytes") or 0,
-            millis=sum((stat.get("runtimeStats") or {}).values()),
+            previous=None if previous in (None, "", _NO_PREVIOUS) else _text(previous),
+            rows=_count(stat.get("numWrites")),
+            inserts=_count(stat.get("numInserts")),
+            updates=_count(stat.get("numUpdateWrites")),
+            deletes=_count(stat.get("numDeletes")),
+            bytes=_count(stat.get("fileSizeInBytes") or stat.get("totalWriteBytes")),
+            millis=sum(map(_count, (stat.get("runtimeStats") or {}).values())),
         )
 
 
@@ -115,7 +121,7 @@ class CommitMetadata:
         }
         if self.replaced:
             content["partitionToReplaceFileIds"] = {k: list(v) for k, v in self.replaced.items()}
-        return json.dumps(content, separators=(",", ":")).encode()
+        return _sealed(json.dumps(content, separators=(",", ":")).encode())
 
     @classmethod
     def parse(cls, data: bytes, instant: Instant, where: str) -> "CommitMetadata":
@@ -125,25 +131,55 @@ class CommitMetadata:
         says nothing of them is no commit without writes but one whose content was lost.
         """
         try:
-            content = json.loads(data)
+            content = json.loads(_checked(data))
             replaced = content["partitionToReplaceFileIds"] if instant.action == REPLACE else {}
             return cls(
                 operation=content.get("operationType") or "UNKNOWN",
                 stats=tuple(
-                    WriteStat.from_json(partition, stat, instant.time)
+                    WriteStat.from_json(partition, stat, instant.time, where)
                     for partition, stats in content["partitionToWriteStats"].items()
                     for stat in stats
                 ),
                 extra={
-                    k: v for k, v in (content.get("extraMetadata") or {}).items() if v is not None
+                    k: _text(v)
+                    for k, v in (content.get("extraMetadata") or {}).items()
+                    if v is not None
                 },
-                replaced={partition: tuple(ids) for partition, ids in replaced.items()},
+                replaced={p: tuple(map(_text, ids)) for p, ids in replaced.items()},
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DamagedTable(
                 f"{where} does not hold a Hudi commit ({error!r}); put it back from a copy, or "
                 "make the table anew"
             ) from error
+
+
+def _sealed(content: bytes) -> bytes:
+    """The content with its own checksum, as a last entry that others pass over."""
+    body = content[: -len(b"}")]
+    return body + b'%s"%08x"}' % (_SEAL, zlib.crc32(body))
+
+
+def _checked(data: bytes) -> bytes:
+    """The content; raises ValueError if it has a checksum and is not what was sealed."""
+    body, sealed, seal = data.rpartition(_SEAL)
+    if sealed and seal != b'"%08x"}' % zlib.crc32(body):
+        raise ValueError("its checksum is of other content")
+    return data
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} stands where a text belongs")
+    return value
+
+
+def _count(value: Any) -> int:
+    if value is None:
+        return 0
+    if not isinstance(value, int) or value < 0:
+        raise TypeError(f"{value!r} stands where a number of rows, bytes or milliseconds belongs")
+    return value
 
 
 class CommitLog:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tradelake.clock import to_datetime
-from tradelake.errors import TableError, UnsupportedTable
+from tradelake.errors import DamagedTable, TableError, UnsupportedTable
 from tradelake.storage import Storage
 
 PROPERTIES = "hoodie.properties"
@@ -82,6 +82,22 @@ def parse_data_file(partition: str, name: str) -> DataFile | None:
     """The base file of that name, or None if it is something else."""
     match = _BASE_FILE.fullmatch(name)
     return DataFile(partition, match["file_id"], match["instant"], name) if match else None
+
+
+def named_file(partition: str, name: str, where: str) -> DataFile:
+    """The base file that something on the timeline names, there or not.
+
+    Raises DamagedTable naming `where` for what can be no base file of the table: names come from
+    whoever may write to its folder, and must not lead out of it, nor to the timeline.
+    """
+    folders = partition.split("/") if partition else []
+    found = parse_data_file(partition, name)
+    if found is None or any(f in ("", ".", "..", ".hoodie") or "\0" in f for f in folders):
+        raise DamagedTable(
+            f"{where} names {join(partition, name)[:300]!r}, which is no base file of the table; "
+            "put it back from a copy, or let Hudi on Spark repair the table"
+        )
+    return found
 
 
 def partition_folder(
@@ -220,22 +236,26 @@ class TableFolder:
     def marked(self, instant: str) -> list[DataFile]:
         """The base files that a commit's markers of either form announce, written or not."""
         folder = self.meta(f".temp/{instant}")
-        markers: list[str] = []
+        markers: list[tuple[str, str]] = []
         for key in self.storage.list(folder):
             name = key[len(folder) + 1 :]
             if re.fullmatch(rf"{_MARKERS}\d+", name):
-                markers += self.storage.get(key).decode().split("\n")
+                try:
+                    listed = self.storage.get(key).decode()
+                except UnicodeDecodeError as error:
+                    raise DamagedTable(f"{key} does not hold markers: {error}") from error
+                markers += [(key, marker) for marker in listed.split("\n")]
             else:
-                markers.append(name)
+                markers.append((key, name))
         return list(_announced(markers))
 
 
-def _announced(markers: Iterable[str]) -> Iterable[DataFile]:
-    for marker in markers:
+def _announced(markers: Iterable[tuple[str, str]]) -> Iterable[DataFile]:
+    for key, marker in markers:
         file, found, _ = marker.rpartition(".marker.")
         partition, _, name = file.rpartition("/")
-        if found and (announced := parse_data_file(partition, name)):
-            yield announced
+        if found and parse_data_file(partition, name):
+            yield named_file(partition, name, key)
 
 
 def _java_date(moment: datetime) -> str:

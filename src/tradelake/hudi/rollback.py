@@ -202,14 +202,14 @@ def _planned(folder: TableFolder, rollback: Instant) -> Instant | None:
         folder.delete(folder.meta(state_name(rollback.time, ROLLBACK, INFLIGHT)))
         folder.delete(key)
         return None
-    planned = avro.decode(data, key).get("instantToRollback") or {}
-    return Instant(planned["commitTime"], planned["action"], REQUESTED)
+    return Instant.named(avro.decode(data, key).get("instantToRollback"), REQUESTED, key)
 
 
 def _refuse_completed(
     folder: TableFolder, timeline: Timeline, dead: Instant, rollback: Instant
 ) -> None:
-    if any(write.time == dead.time for write in timeline.writes):
+    pending = any(write.time == dead.time for write in timeline.pending(*WRITES))
+    if timeline.shows(dead.time) and not pending:
         raise UnsupportedTable(
             f"{folder.path} has a rollback begun at {rollback.time} of the completed commit "
             f"{dead.time}; let Hudi finish it first"

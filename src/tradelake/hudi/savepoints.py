@@ -6,7 +6,6 @@ there is no way: Hudi on Spark and hudi-rs take the first commit of a timeline f
 savepoint or not, and show none of the files that archived commits after it wrote.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from tradelake.errors import DamagedTable, ObjectMissing, TableError
 from tradelake.hudi import avro
 from tradelake.hudi.basefile import BaseFile
 from tradelake.hudi.commits import CommitMetadata
-from tradelake.hudi.layout import DataFile, TableFolder, parse_data_file
+from tradelake.hudi.layout import DataFile, TableFolder, named_file
 from tradelake.hudi.timeline import (
     COMMIT,
     COMPLETED,
@@ -207,14 +206,14 @@ def _read(folder: TableFolder, instant: str) -> Saved | None:
         return None
     commit = None
     if note := notes.get(_COMMIT_NOTE):
-        action = REPLACE if "partitionToReplaceFileIds" in json.loads(note) else COMMIT
+        # Only what has such a part is taken for a replacecommit, so either reads it whole.
+        action = REPLACE if '"partitionToReplaceFileIds":' in note else COMMIT
         commit = CommitMetadata.parse(note.encode(), Instant(instant, action, COMPLETED), key)
     try:
         files = [
-            file
+            named_file(partition, name, key)
             for partition, held in content["partitionMetadata"].items()
             for name in held["savepointDataFile"]
-            if (file := parse_data_file(partition, name))
         ]
         savepoint = Savepoint(
             instant=instant,

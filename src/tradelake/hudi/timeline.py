@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from tradelake.errors import DamagedTable, ObjectMissing, UnsupportedTable
 from tradelake.hudi import avro
@@ -22,6 +23,7 @@ RESTORE = "restore"
 SAVEPOINT = "savepoint"
 _ACTIONS = (*WRITES, CLEAN, ROLLBACK, RESTORE, SAVEPOINT)
 
+_TIME = re.compile(r"\d{17}|\d{14}")
 _NAME = re.compile(
     r"(?P<time>\d{17}|\d{14})\.(?:(?P<action>[a-z]+)(?:\.(?P<state>requested|inflight))?)"
 )
@@ -36,6 +38,20 @@ class Instant:
     time: str
     action: str
     state: str
+
+    @classmethod
+    def named(cls, write: Any, state: str, where: str) -> "Instant":
+        """The write that a plan names (`commitTime`, `action`), said to be in that state.
+
+        Raises DamagedTable naming `where` for what is none: files are deleted by its name.
+        """
+        time, action = (write.get("commitTime"), write.get("action")) if write else (None, None)
+        if not (isinstance(time, str) and _TIME.fullmatch(time) and action in WRITES):
+            raise DamagedTable(
+                f"{where} is a plan for {action!r} of {time!r}, which is no write of a table; "
+                "let Hudi on Spark finish or repair it"
+            )
+        return cls(time, action, state)
 
 
 def state_name(time: str, action: str, state: str) -> str:
@@ -69,13 +85,14 @@ class RestorePlan:
         try:
             target = plan["savepointToRestoreTimestamp"]
             undone = tuple(
-                Instant(found["commitTime"], found["action"], COMPLETED)
-                for found in plan["instantsToRollback"]
+                Instant.named(found, COMPLETED, key) for found in plan["instantsToRollback"]
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise DamagedTable(f"{key} does not hold the plan of a restore: {error!r}") from error
         if target is None:
             raise UnsupportedTable(f"{key} does not say what it restores; let Hudi finish it first")
+        if not (isinstance(target, str) and _TIME.fullmatch(target)):
+            raise DamagedTable(f"{key} is a plan to go back to {target!r}, which is no instant")
         return cls(target, undone)
 
 

@@ -34,13 +34,36 @@ def decode(data: bytes, where: str) -> dict[str, Any]:
 def decode_with_notes(data: bytes, where: str) -> tuple[dict[str, Any], dict[str, str]]:
     """The same, and what its header says beside Avro's own entries."""
     try:
-        reader = fastavro.reader(io.BytesIO(data))
+        reader = _opened(data)
         (record,) = reader
-    except (ValueError, EOFError, KeyError, IndexError, TypeError, UnicodeError) as error:
+    except Exception as error:  # of bytes that are no Avro, or no longer, it raises all kinds
         raise DamagedTable(f"{where} does not hold one Avro record: {error!r}") from error
     if not isinstance(record, dict):
         raise DamagedTable(f"{where} does not hold an Avro record")
     return record, {k: v for k, v in reader.metadata.items() if not k.startswith("avro.")}
+
+
+def _opened(data: bytes) -> Any:
+    reader = fastavro.reader(io.BytesIO(data))
+    if reader.metadata.get("avro.codec", "null") != "null" or _expands(reader.writer_schema):
+        raise ValueError("such a form of Avro could become larger than any memory")
+    return reader
+
+
+def _expands(schema: Any) -> bool:
+    """Whether a few bytes may say that there are any number of things, which take no bytes."""
+    if isinstance(schema, list):
+        return any(map(_expands, schema))
+    if not isinstance(schema, dict):
+        return False
+    if schema.get("type") == "record":
+        return any(_expands(field["type"]) for field in schema["fields"])
+    items = schema.get("items")  # a map's keys take some
+    free = items == "null" or (isinstance(items, dict) and items.get("type") in _MAY_BE_EMPTY)
+    return free or any(_expands(schema.get(part)) for part in ("type", "items", "values"))
+
+
+_MAY_BE_EMPTY = ("null", "fixed")
 
 
 @cache
