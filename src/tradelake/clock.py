@@ -33,6 +33,12 @@ def iso(micros: int) -> str:
     return to_datetime(micros).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def of_instant(instant: str) -> int:
+    """Microseconds since 1970 of a timeline instant (yyyyMMddHHmmssSSS, UTC)."""
+    moment = datetime.strptime(instant + "000", "%Y%m%d%H%M%S%f")
+    return to_micros(moment.replace(tzinfo=UTC))
+
+
 def earlier(instant: str, seconds: float) -> str:
     """The timeline instant (yyyyMMddHHmmssSSS) so many seconds before another."""
     moment = datetime.strptime(instant + "000", "%Y%m%d%H%M%S%f") - timedelta(seconds=seconds)

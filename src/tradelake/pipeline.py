@@ -37,6 +37,9 @@ _TIDY_SECONDS = 15
 _MERGE_SECONDS = 60
 """An hour folder closes once an hour; a step that merged goes on with the next at once."""
 
+_SAVEPOINT_SECONDS = 60
+"""So much later than its hour a savepoint may come."""
+
 _TRIM_SECONDS = 15
 """At 500 changes a second some 7,500 records have to go by then: a few milliseconds."""
 
@@ -192,11 +195,16 @@ class Pipeline:
     def chores(self) -> list[Chore]:
         """What keeps the tables, the landing zone and the change log small."""
         return [
+            Chore("savepoints", _SAVEPOINT_SECONDS, self._tend_savepoints),
             Chore("table files", _TIDY_SECONDS, self._tidy),
             Chore("clustering", _TIDY_SECONDS, self._writer.cluster),
             Chore("landing", _MERGE_SECONDS, self._merge, can_wait=True),
             Chore("change log", _TRIM_SECONDS, self._trim, can_wait=True),
         ]
+
+    def _tend_savepoints(self) -> str:
+        interval = self._settings.savepoint_interval
+        return "" if interval is None else self._writer.tend_savepoints(interval)
 
     def _tidy(self) -> str:
         if not self.lake.is_whole:

@@ -121,6 +121,12 @@ class Settings(BaseSettings):
         description="Commits kept on the active timeline; beyond about a hundred, opening the "
         "table begins to cost.",
     )
+    savepoint_interval: Seconds | None = Field(
+        3600.0,
+        gt=0,
+        description="Seconds between a pipeline's savepoints; those of a day are kept, then one a "
+        "day for a month. none makes none.",
+    )
     threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,

@@ -1,22 +1,20 @@
-"""table clean, cluster: what a pipeline does for its tables between commits, by hand."""
+"""table …: what a pipeline does for its tables between commits, by hand; and going back."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tradelake.cli import goingback
 from tradelake.cli.context import shell_of
+from tradelake.cli.leased import lake_writer
 from tradelake.cli.options import HUDI_TABLES, Json, beginning
 from tradelake.cli.output import print_json
 from tradelake.cli.progress import Ticker, note, stopping
 from tradelake.errors import UsageError
 
 if TYPE_CHECKING:
-    from tradelake.etl.writer import LakeWriter
     from tradelake.hudi import ClusterResult
-    from tradelake.settings import Settings
 
 Table = Annotated[
     str | None,
@@ -29,12 +27,13 @@ Table = Annotated[
 def register(app: typer.Typer) -> None:
     """Adds the group's commands."""
     table = typer.Typer(
-        help="Services of the Hudi tables, which a pipeline does by itself.",
+        help="Services of the Hudi tables, and going back to an earlier commit.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
     table.command()(clean)
     table.command()(cluster)
+    goingback.register(table)
     app.add_typer(table, name="table")
 
 
@@ -50,7 +49,7 @@ def clean(context: typer.Context, table: Table = None, as_json: Json = False) ->
     settings = shell_of(context).settings()
     names = _named(table)
     done: list[dict[str, Any]] = []
-    with _writer(settings) as writer:
+    with lake_writer(settings) as writer:
         for name in names:
             note(f"cleaning {name}")
             files = instants = 0
@@ -111,7 +110,7 @@ def cluster(context: typer.Context, table: Table = None, as_json: Json = False) 
     settings = shell_of(context).settings()
     done = [Clustered(name) for name in _named(table)]
     ticker = Ticker()
-    with stopping() as stop, _writer(settings) as writer:
+    with stopping() as stop, lake_writer(settings) as writer:
         for one in done:
             while writer is not None and not stop.is_set():
                 step = writer.cluster_table(one.table)
@@ -134,18 +133,3 @@ def _named(table: str | None) -> tuple[str, ...]:
     if name not in HUDI_TABLES:
         raise UsageError(f"{table!r} is not kept by Hudi; {' and '.join(HUDI_TABLES)} are")
     return (name,)
-
-
-@contextmanager
-def _writer(settings: "Settings") -> "Iterator[LakeWriter | None]":
-    """The lake's writer, with the lease; None where nothing was committed yet."""
-    from tradelake.etl.lake import lake_exists
-    from tradelake.home import Home
-    from tradelake.pipeline import Pipeline
-
-    home = Home(settings.home).require()
-    if not lake_exists(home.storage):
-        yield None
-        return
-    with Pipeline(home, settings) as pipeline:
-        yield pipeline.writer

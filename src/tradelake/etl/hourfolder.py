@@ -62,6 +62,7 @@ class HourFolder:
         stream: str,
         hour: str,
         checkpoint: Checkpoint,
+        saved: Sequence[Checkpoint],
         unreadable: frozenset[str],
         clock: Clock,
         limits: MergeLimits,
@@ -70,6 +71,7 @@ class HourFolder:
         self._stream = stream
         self._hour = hour
         self._checkpoint = checkpoint
+        self._saved = saved
         self._unreadable = unreadable
         self._clock = clock
         self._limits = limits
@@ -96,6 +98,7 @@ class HourFolder:
             if stretch and (
                 more is None
                 or not unit.begins_after(stretch[-1])
+                or self._saved_with(unit) != self._saved_with(stretch[-1])
                 or len(stretch) == self._limits.parts
                 or unit.positions[1] - stretch[0].positions[0] >= self._limits.positions
                 or size + more > self._limits.bytes
@@ -108,6 +111,11 @@ class HourFolder:
                 size += more
         if len(stretch) > 1:
             yield stretch
+
+    def _saved_with(self, unit: Unit) -> list[bool]:
+        """Which savepoints have it as taken: who goes back to one takes the others again alone."""
+        objects = unit.objects.values()
+        return [all(map(checkpoint.has, objects)) for checkpoint in self._saved]
 
     def _size(self, unit: Unit) -> int | None:
         """Bytes as stored; None for a unit that must stay as it is."""

@@ -89,6 +89,11 @@ class Lake:
         """The state in the newest commit, or in the newest at or before an instant."""
         return LakeState.loads(self.processed.metadata(METADATA_KEY, as_of))
 
+    def saved_states(self) -> list[LakeState]:
+        """The states of the savepoints, oldest first."""
+        saved = self.processed.savepoints()
+        return [LakeState.loads(savepoint.metadata.get(METADATA_KEY)) for savepoint in saved]
+
     def moment(self, as_of: str | None = None) -> "Moment":
         """All tables as they were together: at the newest commit, or at or before an instant.
 
@@ -100,7 +105,11 @@ class Lake:
             return Moment(self.state(processed.instant), processed, None, None)
         if processed.instant is None:
             return Moment(LakeState(), processed, self.statistics.snapshot(), None)
-        sources = self.statistics.metadata_kept(SOURCE_INSTANT_KEY)
+        saved = self.statistics.savepoints()
+        sources = {
+            **{s.instant: s.metadata.get(SOURCE_INSTANT_KEY, "") for s in saved},
+            **self.statistics.metadata_kept(SOURCE_INSTANT_KEY),
+        }
         follows = [instant for instant, source in sources.items() if source <= processed.instant]
         statistics = self.statistics.snapshot(max(follows)) if follows else None
         return Moment(

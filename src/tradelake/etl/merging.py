@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from tradelake.clock import Clock, to_datetime
 from tradelake.delivery import state as delivery_state
 from tradelake.errors import StorageError
+from tradelake.etl.checkpoint import Checkpoint
 from tradelake.etl.hourfolder import HourFolder, Merged, MergeLimits
 from tradelake.etl.lake import Lake
 from tradelake.etl.landing import hour_folder
@@ -61,8 +62,9 @@ class Merging:
             return done
         if not self._queue:
             self._find_folders()
+        saved = [each.checkpoint for each in self._lake.saved_states()] if self._queue else []
         for _ in range(min(FOLDERS_LOOKED_INTO, len(self._queue))):
-            self._steps = self._work(*self._queue.popleft(), state)
+            self._steps = self._work(*self._queue.popleft(), state, saved)
             if (done := next(self._steps, None)) is not None:
                 return done
         return None
@@ -75,7 +77,9 @@ class Merging:
         self._queue.extend(newest_first)
         self._looked_until = closed
 
-    def _work(self, stream: str, hour: str, state: LakeState) -> Iterator[Merged]:
+    def _work(
+        self, stream: str, hour: str, state: LakeState, saved: list[Checkpoint]
+    ) -> Iterator[Merged]:
         self._unfinished.add((stream, hour))  # also where it ends in an error
         if _is_in_use(self._lake.storage, stream, hour):
             return
@@ -84,6 +88,7 @@ class Merging:
             stream,
             hour,
             state.checkpoint,
+            saved,
             self._ever_unreadable(state),
             self._clock,
             self._limits,

@@ -75,6 +75,10 @@ def follow(
         if touched is None or touched.num_rows:
             fresh = aggregate(connection, source, touched)
             before = _keys(touched if touched is not None else table.snapshot().read())
+            if touched is None:
+                # Of commits that were undone, and so of later ones than the source: the order of
+                # the rows that are there says nothing.
+                transaction.delete(before)
             gone = before.filter(pc.invert(pc.is_in(before, value_set=_keys(fresh))))
             transaction.upsert(fresh)
             transaction.delete(gone)

@@ -38,7 +38,7 @@ def tidy(
     kept = lake.processed.metadata_kept(METADATA_KEY)
     if not kept:
         return
-    states = map(LakeState.loads, kept.values())
+    states = [*map(LakeState.loads, kept.values()), *lake.saved_states()]
     named = {file.key for state in states for files in state.files.values() for file in files}
     recent = earlier(max(kept), replaced_seconds)
     for name in SIDE_LOGS:

@@ -8,6 +8,7 @@ import duckdb
 
 from tradelake.clock import Clock, to_datetime
 from tradelake.errors import StorageError
+from tradelake.etl import savepoints
 from tradelake.etl.committing import Batch, Committer
 from tradelake.etl.intake import READ_AHEAD, Intake, ReadAhead
 from tradelake.etl.judge import judge_intake
@@ -98,8 +99,17 @@ class LakeWriter:
         self.not_taken: tuple[NotTaken, ...] = ()
         self._writers = processed, stats
         self._ahead = ReadAhead(lake.storage)
-        self._committer = Committer(lake, connection, processed, stats, clock, tombstone_retention)
-        self._retries = Retries(lake, connection, rules, clock, self._committer)
+        self._tombstone_retention = tombstone_retention
+        self._begin()
+
+    def _begin(self) -> None:
+        """Reads the state from the table; the statistics follow where they lag."""
+        self._committer = Committer(
+            self._lake, self._connection, *self._writers, self._clock, self._tombstone_retention
+        )
+        self._retries = Retries(
+            self._lake, self._connection, self._rules, self._clock, self._committer
+        )
 
     def close(self) -> None:
         """Ends the threads it has."""
@@ -180,3 +190,27 @@ class LakeWriter:
     def cluster(self) -> str:
         """Merges some small files of the tables; see `tidying.cluster`."""
         return cluster(self._lake, self._connection, self._writers)
+
+    def savepoint(self, comment: str) -> str:
+        """Saves the lake as its newest commit left it; see `savepoints.save`."""
+        return savepoints.save(self._writers, comment)
+
+    def delete_savepoint(self, instant: str) -> None:
+        """Deletes a savepoint; see `savepoints.delete`."""
+        savepoints.delete(self._lake, self._writers, instant)
+
+    def tend_savepoints(self, interval: float) -> str:
+        """Makes and deletes the hourly savepoints; see `savepoints.tend`."""
+        return savepoints.tend(self._lake, self._writers, self._clock(), interval)
+
+    def restore(self, instant: str) -> savepoints.WentBack:
+        """Takes the lake back to a commit or savepoint; see `savepoints.restore`."""
+        done = savepoints.restore(self._lake, self._writers, instant)
+        self._begin()
+        return done
+
+    def rollback(self) -> savepoints.WentBack:
+        """Undoes the newest commit of the lake; see `savepoints.rollback`."""
+        done = savepoints.rollback(self._lake, self._writers)
+        self._begin()
+        return done

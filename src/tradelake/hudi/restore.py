@@ -56,7 +56,7 @@ def restore(
     """
     _check(folder, timeline, commits, saved, target)
     undone = [write for write in reversed(timeline.writes) if write.time > target]
-    if not undone:
+    if not undone and target in commits:
         return
     plan = {
         "instantsToRollback": [_instant_info(write) for write in undone],

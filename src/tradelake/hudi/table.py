@@ -23,7 +23,7 @@ from tradelake.hudi.schema import RECORD_KEY, to_avro
 from tradelake.hudi.snapshot import Snapshot, check_covered, current_files
 from tradelake.hudi.spec import TableSpec
 from tradelake.hudi.state import TableState
-from tradelake.hudi.timeline import Timeline
+from tradelake.hudi.timeline import COMPLETED, WRITES, Timeline
 from tradelake.hudi.writer import Writer
 from tradelake.storage import Storage
 
@@ -49,6 +49,11 @@ class TimelineEntry:
     bytes_written: int = 0
     millis: int = 0
     """Time spent on the files, summed over them, which are written side by side."""
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it is a completed commit or replacecommit."""
+        return self.action in WRITES and self.state == COMPLETED
 
     @property
     def rows_upserted(self) -> int:

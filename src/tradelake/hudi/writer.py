@@ -174,8 +174,9 @@ class Writer:
 
         A commit stays, with all after it, while files that it replaced wait for `clean`, or while
         it is the newest to hold some metadata key. One that is saved goes like the others: its
-        savepoint carries it, and `HudiTable.snapshot` and `restore` reach it. (Other readers reach
-        it too, but may see rows twice that a file group replaced since has for an older savepoint.)
+        savepoint carries it, and `HudiTable.snapshot` and `restore` reach it. Hudi on Spark can't
+        go back to such a savepoint: it undoes all commits first, and then misses that one. Nothing
+        saved is lost; `restore` goes on from there.
         """
         timeline = self._timeline()
         state = self._state

@@ -1,0 +1,155 @@
+"""Savepoints of the lake, and going back: both tables, checkpoint and side files together.
+
+The commit of processed_crypto_txn is the only truth, so it alone is gone back to: with it come the
+checkpoint, the totals and the names of the side files. The statistics follow it, as they do after
+a writer that died between the two commits. A savepoint of theirs is only for reading: it is made
+before that of processed_crypto_txn, deleted after it, and dropped where it is alone.
+"""
+
+from dataclasses import dataclass
+
+from tradelake.clock import of_instant, to_datetime
+from tradelake.errors import DamagedTable, TableError
+from tradelake.etl.lake import Lake
+from tradelake.etl.state import SOURCE_INSTANT_KEY
+from tradelake.hudi import Savepoint, Writer
+
+Writers = tuple[Writer, Writer]
+"""Of processed_crypto_txn and of the statistics."""
+
+HOURLY = "hourly"
+"""The comment of savepoints that are made, and deleted, without being asked for."""
+_BY = "tradelake"
+_HOUR_US = 3_600_000_000
+_ALL_KEPT_US = 24 * _HOUR_US
+_KEPT_US = 30 * _ALL_KEPT_US
+
+
+@dataclass(frozen=True, slots=True)
+class WentBack:
+    """What going back undid: commits of processed_crypto_txn, and savepoints of them."""
+
+    instant: str | None
+    """The newest commit now; None where there is none any more."""
+    undone: tuple[str, ...]
+    savepoints_deleted: tuple[str, ...] = ()
+
+
+def save(writers: Writers, comment: str) -> str:
+    """Saves the lake as it is, and returns the instant of its newest commit.
+
+    Raises TableError where nothing was committed yet.
+    """
+    processed, statistics = writers
+    statistics.savepoint(_BY, comment)
+    return processed.savepoint(_BY, comment)
+
+
+def delete(lake: Lake, writers: Writers, instant: str) -> None:
+    """Deletes a savepoint; raises TableError if there is none of that instant."""
+    processed, _ = writers
+    processed.delete_savepoint(instant)
+    drop_lone(lake, writers)
+
+
+def drop_lone(lake: Lake, writers: Writers) -> None:
+    """Deletes the statistics' savepoints that are of no saved commit."""
+    _, statistics = writers
+    saved = {savepoint.instant for savepoint in lake.processed.savepoints()}
+    for savepoint in lake.statistics.savepoints():
+        if savepoint.metadata.get(SOURCE_INSTANT_KEY) not in saved:
+            statistics.delete_savepoint(savepoint.instant)
+
+
+def restore(lake: Lake, writers: Writers, instant: str) -> WentBack:
+    """Takes processed_crypto_txn back to a commit or savepoint; the statistics are to follow.
+
+    Savepoints made since go. Raises TableError where that commit can't be gone back to; nothing is
+    changed then.
+    """
+    then = lake.processed.snapshot(instant).instant
+    if then != instant:
+        raise TableError(f"there is no commit {instant}; the newest one before it is {then}")
+    _check_side_files(lake, instant)
+    processed, _ = writers
+    commits = [e.instant for e in lake.processed.history() if e.is_write and e.instant > instant]
+    later = [s.instant for s in lake.processed.savepoints() if s.instant > instant]
+    for savepoint in later:
+        processed.delete_savepoint(savepoint)
+    drop_lone(lake, writers)
+    processed.restore(instant)
+    return WentBack(instant, tuple(commits), tuple(later))
+
+
+def rollback(lake: Lake, writers: Writers) -> WentBack:
+    """Undoes the newest commit of processed_crypto_txn; the statistics are to follow.
+
+    Raises TableError where it can't be undone: see `Writer.rollback`.
+    """
+    processed, _ = writers
+    newest = lake.processed.newest()
+    hourly = [
+        s.instant for s in lake.processed.savepoints() if s.instant == newest and _is_hourly(s)
+    ]
+    for savepoint in hourly:
+        processed.delete_savepoint(savepoint)
+    drop_lone(lake, writers)
+    undone = processed.rollback()
+    return WentBack(lake.processed.newest(), (undone,), tuple(hourly))
+
+
+def tend(lake: Lake, writers: Writers, now: int, interval: float) -> str:
+    """Makes the savepoint that is due, deletes those that are no longer kept; says so, or nothing.
+
+    now: microseconds since 1970. interval: seconds. Kept are those of a day, and of the days of a
+    month the last one each; those that somebody asked for are left alone.
+    """
+    hourly = [s for s in lake.processed.savepoints() if _is_hourly(s)]
+    expired = _expired(hourly, now)
+    for savepoint in expired:
+        writers[0].delete_savepoint(savepoint.instant)
+    drop_lone(lake, writers)
+    said = f"{len(expired)} savepoints were no longer to be kept" if expired else ""
+    if not _is_due(lake, hourly, now, interval):
+        return said
+    made = f"{save(writers, HOURLY)} is saved"
+    return f"{made}; {said}" if said else made
+
+
+def _is_due(lake: Lake, hourly: list[Savepoint], now: int, interval: float) -> bool:
+    """Whether there is something new to save, as long ago as the interval."""
+    newest = lake.processed.newest()
+    if newest is None or any(savepoint.instant >= newest for savepoint in hourly):
+        return False
+    since = max(savepoint.saved_at for savepoint in hourly) if hourly else _first_commit(lake)
+    return not 0 <= now - since < interval * 1_000_000
+
+
+def _first_commit(lake: Lake) -> int:
+    return next(of_instant(entry.instant) for entry in lake.processed.history() if entry.is_write)
+
+
+def _expired(hourly: list[Savepoint], now: int) -> list[Savepoint]:
+    """Those older than a day that are not their day's last, or older than a month."""
+    last_of_day = {f"{to_datetime(s.saved_at):%Y%m%d}": s.instant for s in hourly}
+    kept = set(last_of_day.values())
+    return [
+        savepoint
+        for savepoint in hourly
+        if now - savepoint.saved_at > _KEPT_US
+        or (now - savepoint.saved_at > _ALL_KEPT_US and savepoint.instant not in kept)
+    ]
+
+
+def _is_hourly(savepoint: Savepoint) -> bool:
+    return (savepoint.by, savepoint.comment) == (_BY, HOURLY)
+
+
+def _check_side_files(lake: Lake, instant: str) -> None:
+    for files in lake.state(instant).files.values():
+        for file in files:
+            if not lake.storage.exists(file.key):
+                raise DamagedTable(
+                    f"{lake.storage.url(file.key)} is gone, and the commit {instant} names it; "
+                    "bring it back, or go back to another commit"
+                )
