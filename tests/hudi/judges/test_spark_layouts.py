@@ -17,7 +17,7 @@ LAYOUTS = [
     for hive in (False, True)
     if partitions or not hive
 ]
-SHORT = [((), ("id",), False), (("region", "day"), ("id", "day"), True)]
+SHORT = [(("region", "day"), ("id", "day"), True)]
 
 
 def both_ways(

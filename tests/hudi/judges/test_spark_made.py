@@ -43,9 +43,9 @@ MADE = [
 ]
 
 
-def go_both_ways(trial: Trial, **options: str) -> None:
-    """We write on, then Spark, then we."""
-    for version in (10, 20):
+def go_both_ways(trial: Trial, rounds: int = 2, **options: str) -> None:
+    """We write on, then Spark, and again."""
+    for version in range(10, 10 + 10 * rounds, 10):
         with trial.table.writer("us", small_group_rows=5, max_group_rows=8) as writer:
             moved = trades([5, 7], region="south", version=version)  # Spark would not find these
             trial.upsert(writer, trades(range(0, 60, 3), version=version))
@@ -59,7 +59,7 @@ def go_both_ways(trial: Trial, **options: str) -> None:
         trial.check()
 
 
-def adopt(spark: SparkJudge, folder: Path, made: Made, **options: str) -> None:
+def adopt(spark: SparkJudge, folder: Path, made: Made, rounds: int = 2, **options: str) -> None:
     spec = replace(
         SPEC, database="", record_key=made.key, partition_by=made.partitions, hive_style=made.hive
     )
@@ -76,12 +76,12 @@ def adopt(spark: SparkJudge, folder: Path, made: Made, **options: str) -> None:
     assert stated_generator(trial) in {made.generator, GENERATOR_TYPES[made.generator]}
     trial.check()
     trial.check_past()
-    go_both_ways(trial, **options)
+    go_both_ways(trial, rounds, **options)
     assert b"hoodie.table.version=6\n" in properties(trial)
 
 
 def test_a_table_that_spark_made_is_ours_to_write(spark: SparkJudge, tmp_path: Path) -> None:
-    adopt(spark, tmp_path, SIMPLE, **KEEPS_FILE_LIST)
+    adopt(spark, tmp_path, SIMPLE, rounds=1, **KEEPS_FILE_LIST)
 
 
 @pytest.mark.long
@@ -144,6 +144,7 @@ def test_what_spark_overwrote_and_dropped_is_gone(spark: SparkJudge, tmp_path: P
     go_both_ways(trial)
 
 
+@pytest.mark.long
 def test_every_type_that_spark_writes_is_read(spark: SparkJudge, tmp_path: Path) -> None:
     trial = Trial(spark, tmp_path, replace(TYPES, database=""))
     trial.spark_upserts(every_value(0))

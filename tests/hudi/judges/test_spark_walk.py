@@ -261,7 +261,7 @@ def walk(spark: SparkJudge, folder: Path, seed: int, steps: int) -> None:
 
 
 def test_a_few_steps_of_a_walk(spark: SparkJudge, tmp_path: Path) -> None:
-    walk(spark, tmp_path, 7, 6)
+    walk(spark, tmp_path, 7, 5)
 
 
 def seeds() -> list[int]:
