@@ -17,6 +17,10 @@ from tradelake.hudi.merge import Merge, Rows
 from tradelake.hudi.parquet.pages import Chunk, Pages, assemble
 from tradelake.hudi.schema import RECORD_KEY
 
+# Of a file from which more pages than this share are asked for, all are decoded: columns with a
+# dictionary need them anyway.
+_MOST = 0.75
+
 
 @dataclass(frozen=True)
 class Spliced:
@@ -47,6 +51,8 @@ class PagedRows:
         columns = [f for f in self.form.stored if keys or f.name not in self.form.keys]
         known = self._table is not None and len(columns) <= len(self._table.column_names)
         if not (known and np.isin(numbers, self._numbers).all()):
+            if len(numbers) > _MOST * self.pages.count:
+                numbers = np.arange(self.pages.count)
             part = self.pages.part([field.name for field in columns], numbers.tolist())
             self._numbers, self._table = numbers, self._decoded(part, columns)
         return self._numbers, self._table
@@ -113,21 +119,15 @@ class _Splicing:
         self._moved_pages, self._touched = moved, touched[touched < self._count]
         # What is looked at of the old file: rows to compare, to copy and to count.
         rows = self._source[self._positions(self._touched, self.rows)]
-        pages = [rows[rows < old.rows] // old.each, touched, np.arange(self._count, self._had)]
+        pages = [rows[rows < old.rows] // old.each, touched, np.arange(self._count, old.count)]
         asked = np.unique(np.concatenate(pages))
-        self._read, known = stored.read(asked[asked < self._had], keys=len(moved) > 0)
-        self._known = len(known)
-        fresh = fresh.select(known.column_names)
-        self._table = pa.concat_tables([known, fresh]).combine_chunks()
-
-    @property
-    def _had(self) -> int:
-        return len(next(iter(self._old.chunks.values())).pages)
+        numbers = asked[asked < old.count]
+        self._read, self._known = stored.read(numbers, keys=len(moved) > 0)
 
     def chunks(self, partition: str, name: str) -> dict[str, Chunk] | None:
         """All columns of the new file."""
         same = self._unchanged()
-        changed = [column for column in self._table.column_names if column not in same]
+        changed = [column for column in self._known.column_names if column not in same]
         found = dict(self._old.chunks)
         for columns, pages in ((changed, self._touched), (same, self._moved_pages)):
             if not len(pages):
@@ -156,15 +156,15 @@ class _Splicing:
 
     def _unchanged(self) -> list[str]:
         """The columns in which no update tells another value."""
-        before = self._table.take(self._at(self._updated))
-        after = self._table.take(self._at(self._old.rows + self._by))
+        before = self._known.take(self._at(self._updated))
+        after = self._fresh.select(before.column_names).take(pa.array(self._by))
         return [n for n in before.column_names if _bits(before, n).equals(_bits(after, n))]
 
     def _replaced(self, columns: Sequence[str], numbers: Rows) -> dict[str, Chunk] | None:
         """Columns with these pages encoded anew: all of them, and so with dictionaries, or some."""
         if not columns:
             return {}
-        table = self._table.select(columns)
+        table = self._with_fresh(self._known, columns)
         rows = table.take(self._at(self._source[self._positions(numbers, self.rows)]))
         whole = len(numbers) == self._count
         part = self._encoded(rows, whole=whole)
@@ -172,7 +172,7 @@ class _Splicing:
             return None
         if whole:
             return dict(part.chunks)
-        gone = np.union1d(numbers, np.arange(self._count, self._had))
+        gone = np.union1d(numbers, np.arange(self._count, self._old.count))
         lost = table.take(self._at(self._positions(gone, self._old.rows)))
         found = {}
         for column in columns:
@@ -186,10 +186,16 @@ class _Splicing:
         """Columns encoded anew from the first page to the last."""
         if not columns:
             return {}
-        table = pa.concat_tables([self._stored.whole(columns), self._fresh.select(columns)])
-        rows = table.combine_chunks().take(pa.array(self._source))
+        all_read = len(self._read) == self._old.count
+        stored = self._known if all_read else self._stored.whole(columns)
+        rows = self._with_fresh(stored, columns).take(pa.array(self._source))
         part = self._encoded(rows, whole=True)
         return None if part is None else dict(part.chunks)
+
+    def _with_fresh(self, stored: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """The stored rows and behind them the fresh ones."""
+        tables = [stored.select(columns), self._fresh.select(columns)]
+        return pa.concat_tables(tables).combine_chunks()
 
     def _encoded(self, rows: pa.Table, *, whole: bool) -> Pages | None:
         return Pages.of(self._form.encode_columns(rows, dictionaries=whole), self._old.each)
@@ -203,7 +209,9 @@ class _Splicing:
     def _at(self, rows: Rows) -> pa.Array:
         """Where rows are in the table of those that were read and the fresh ones behind them."""
         place = self._stored.at(rows, self._read)
-        return pa.array(np.where(rows < self._old.rows, place, rows - self._old.rows + self._known))
+        return pa.array(
+            np.where(rows < self._old.rows, place, rows - self._old.rows + len(self._known))
+        )
 
 
 def _bits(table: pa.Table, name: str) -> pa.Array:

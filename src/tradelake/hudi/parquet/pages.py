@@ -102,6 +102,11 @@ class Pages:
         return cls(data, footer, chunks, rows, each)
 
     @property
+    def count(self) -> int:
+        """How many pages each column has."""
+        return -(-self.rows // self.each)
+
+    @property
     def metadata(self) -> dict[str, str]:
         """The key-value metadata of the footer."""
         items = self.footer[5][1][1] if 5 in self.footer else []
