@@ -19,6 +19,7 @@ class FileLease:
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
+        self._freed = False
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
@@ -53,6 +54,8 @@ class FileLease:
 
     def check(self) -> None:
         """Raises LeaseLost once the name is no longer this file's (see `storage.Lease`)."""
+        if self._freed:
+            raise LeaseLost(f"the lock {self._path} was given back; open another writer")
         if not self._is_named():
             raise LeaseLost(
                 f"the lock {self._path} was deleted or replaced while it was held, so another "
@@ -67,6 +70,7 @@ class FileLease:
 
     def free(self) -> None:
         """Gives the lock back."""
+        self._freed = True
         os.close(self._descriptor)
 
     def _is_named(self) -> bool:

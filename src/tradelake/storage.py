@@ -37,7 +37,11 @@ class Lease(Protocol):
 
 
 class Storage(Protocol):
-    """A place for objects. Keys are relative, `/`-separated."""
+    """A place for objects. Keys are relative, `/`-separated.
+
+    Reads and listings show every put and delete that has returned, whoever made it, as on disk,
+    S3, Google and Azure storage. Where listings lag, a writer may miss what another one wrote.
+    """
 
     def put(self, key: str, data: bytes, *, create: bool = False) -> None:
         """Writes an object whole and durably; with create, raises ObjectExists if it is there."""

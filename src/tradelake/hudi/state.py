@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tradelake.clock import Clock
+from tradelake.errors import StorageError
 from tradelake.hudi import archiving, properties, restore
 from tradelake.hudi.basefile import BaseFile, BaseFileFormat, read
 from tradelake.hudi.cleaning import Completions, finish_pending
@@ -28,7 +29,7 @@ from tradelake.hudi.rollback import roll_back_pending
 from tradelake.hudi.savepoints import SavepointLog, drop_pending
 from tradelake.hudi.snapshot import current_files
 from tradelake.hudi.spec import TableSpec
-from tradelake.hudi.timeline import Timeline
+from tradelake.hudi.timeline import COMPLETED, WRITES, Timeline, state_name
 
 # The keys of so many bytes of files are read at a time, a quarter of a million or so, some such
 # reads side by side: what is held of them is bounded, and sorted by the threads that read.
@@ -73,7 +74,7 @@ class TableState:
         found = properties.parse(self.folder.storage.get(self.folder.meta(PROPERTIES)))
         self._utc = properties.has_utc_timeline(found)
         self.recover()
-        timeline = Timeline.load(self.folder)
+        timeline = self.timeline()
         schema = columns_of(self.folder, timeline, self.log, found)
         if schema != self.spec.schema:  # what was undone had told others
             self.adopt(replace(self.spec, schema=schema))
@@ -107,6 +108,20 @@ class TableState:
         archiving.finish_pending(self.folder)
         roll_back_pending(self.folder, self.next_instant, self.clock)
         finish_pending(self.folder, self.clock)
+
+    def timeline(self) -> Timeline:
+        """The timeline; raises StorageError for a listing that lacks what this writer committed."""
+        timeline = Timeline.load(self.folder)
+        newest = max(self.completed, default=None)
+        if newest is not None and all(write.time != newest for write in timeline.writes):
+            for action in WRITES:
+                key = self.folder.meta(state_name(newest, action, COMPLETED))
+                if self.folder.storage.exists(key):
+                    raise StorageError(
+                        f"the storage does not list {key}, which is there; nothing is done by a "
+                        "listing that lags: try again, or use a storage that lists what was put"
+                    )
+        return timeline
 
     def next_instant(self) -> str:
         """A new instant, after all that the table has seen."""

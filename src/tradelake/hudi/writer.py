@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from threading import RLock
 from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tradelake.errors import TableError, TradelakeError
+from tradelake.hudi.alone import alone
 from tradelake.hudi.archiving import KEPT_COMMITS, archive
 from tradelake.hudi.batch import Batch, gather
 from tradelake.hudi.cleaning import clean
@@ -40,10 +42,13 @@ R = TypeVar("R")
 
 
 class Writer:
-    """Writes and tends one table. Made by `HudiTable.writer`; not for several threads."""
+    """Writes and tends one table. Made by `HudiTable.writer`; not for several threads at once:
+    a second one that calls is refused with a TableError.
+    """
 
     def __init__(self, state: TableState) -> None:
         self._state = state
+        self.turn = RLock()
         self._busy = False
         self._closed = False
         self._stale = False
@@ -53,6 +58,7 @@ class Writer:
         """The table as it is now."""
         return self._state.spec
 
+    @alone
     def lookup(self, keys: pa.Array, columns: Sequence[str]) -> pa.Table:
         """The stored rows with these keys, in no particular order.
 
@@ -77,17 +83,14 @@ class Writer:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A transaction; left without `commit`, or by an exception before it, it writes nothing."""
-        self._check_usable()
-        if self._busy:
-            raise TableError("a transaction is open; end it before beginning another")
-        self._busy = True
-        transaction = Transaction(self._state.next_instant(), self.spec, self._commit)
+        transaction = self._begin()
         try:
             yield transaction
         finally:
             transaction.ended = True
             self._busy = False
 
+    @alone
     def clean(self, retention: timedelta = CLEAN_RETENTION, commits: int = 1) -> int:
         """Deletes files that nobody needs any more; returns how many.
 
@@ -115,6 +118,7 @@ class Writer:
             max(1, commits),
         )
 
+    @alone
     def cluster(
         self,
         sort_by: str | None = None,
@@ -146,6 +150,7 @@ class Writer:
             self._state.next_instant(), nothing, clustering, lambda: carried
         ).clustered
 
+    @alone
     def add_columns(self, columns: pa.Schema) -> None:
         """Adds columns after the others, null in every row that is there, as a commit of its own.
 
@@ -169,6 +174,7 @@ class Writer:
         state.adopt(spec)
         self._commit(state.next_instant(), gather(spec, ()), None, lambda: carried)
 
+    @alone
     def archive(self, keep: int = KEPT_COMMITS) -> int:
         """Takes the oldest commits beyond `keep` off the timeline; returns how many instants went.
 
@@ -186,6 +192,7 @@ class Writer:
         state.completed = {i: at for i, at in state.completed.items() if i in kept}
         return gone
 
+    @alone
     def rollback(self) -> str:
         """Undoes the newest commit, whoever made it, and returns its instant.
 
@@ -209,6 +216,7 @@ class Writer:
         self._refresh()
         return newest.time
 
+    @alone
     def restore(self, instant: str) -> None:
         """Goes back to that commit: the table, its metadata included, is as the commit left it.
 
@@ -233,6 +241,7 @@ class Writer:
         )
         self._refresh()
 
+    @alone
     def savepoint(self, by: str, comment: str = "") -> str:
         """Saves the newest commit and returns its instant; nothing is done if it is saved.
 
@@ -253,6 +262,7 @@ class Writer:
             self._safely(lambda: save(state.folder, newest, files, commit, savepoint))
         return newest
 
+    @alone
     def delete_savepoint(self, instant: str) -> None:
         """Deletes the savepoint of that instant; raises TableError if there is none."""
         timeline = self._timeline()
@@ -264,6 +274,15 @@ class Writer:
         if not self._stale:
             self._state.close()
 
+    @alone
+    def _begin(self) -> Transaction:
+        self._check_usable()
+        if self._busy:
+            raise TableError("a transaction is open; end it before beginning another")
+        self._busy = True
+        return Transaction(self._state.next_instant(), self.spec, self._commit)
+
+    @alone
     def _commit(
         self,
         instant: str,
@@ -295,7 +314,7 @@ class Writer:
 
     def _timeline(self) -> Timeline:
         self._check_idle()
-        return Timeline.load(self._state.folder)
+        return self._state.timeline()
 
     def _newest_metadata(self) -> Metadata:
         writes = self._timeline().writes
