@@ -76,6 +76,21 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class Save:
+    """The newest commit is saved; or the oldest savepoint goes."""
+
+    deletes: bool
+
+
+@dataclass(frozen=True)
+class Restore:
+    """Back to a savepoint, those after it deleted; the number counts from the newest."""
+
+    back: int
+    dies_at: int | None = None
+
+
+@dataclass(frozen=True)
 class Reopen:
     pass
 
@@ -101,10 +116,14 @@ CLUSTERS = st.builds(
     st.sampled_from([None, "version", "exchange"]),
     st.one_of(st.none(), st.integers(1, 12)),
 )
-Step = Commit | Service | Cluster | Reopen
-STEPS = st.lists(
-    st.one_of(COMMITS, MIXED, MIXED, CRASHES, CLUSTERS, CLUSTERS, SERVICES, st.just(Reopen())),
-    max_size=10,
+Step = Commit | Service | Cluster | Save | Restore | Reopen
+ANY = (COMMITS, MIXED, MIXED, CRASHES, CLUSTERS, CLUSTERS, SERVICES, st.just(Reopen()))
+STEPS = st.lists(st.one_of(*ANY), max_size=10)
+SAVES = st.builds(Save, st.sampled_from([False, False, False, True]))
+RESTORES = st.builds(Restore, st.integers(0, 2), st.one_of(st.none(), st.integers(1, 40)))
+STEPS_BACK = st.lists(
+    st.one_of(MIXED, CLUSTERS, SERVICES, SERVICES, SAVES, SAVES, RESTORES, st.just(Reopen())),
+    max_size=14,
 )
 FILLED = Commit([(f"key-{i}", "Binance" if i % 3 else "Kraken", 1) for i in range(24)], [])
 
@@ -116,6 +135,7 @@ class Walk:
     stack: ExitStack
     model: Model = field(default_factory=dict)
     past: dict[str, Model] = field(default_factory=dict)
+    saved: dict[str, Model] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         HudiTable.create(self.storage, PATH, SPEC, self.clock)
@@ -139,8 +159,43 @@ class Walk:
                 self.writer.archive(keep)
             case Cluster():
                 self.cluster(step)
+            case Save(deletes):
+                self.save(deletes)
+            case Restore():
+                self.restore(step)
             case Reopen():
                 self.reopen()
+
+    def save(self, deletes: bool) -> None:
+        if deletes and self.saved:
+            self.writer.delete_savepoint(min(self.saved))
+            del self.saved[min(self.saved)]
+        elif self.table.newest():
+            self.saved[self.writer.savepoint("walker")] = dict(self.model)
+
+    def restore(self, step: Restore) -> None:
+        if len(self.saved) <= step.back:
+            return
+        target = sorted(self.saved)[-1 - step.back]
+        for later in [instant for instant in self.saved if instant > target]:
+            self.writer.delete_savepoint(later)
+            del self.saved[later]
+        if step.dies_at is not None:
+            self.failing.step = self.failing.steps + step.dies_at
+        began = self.table.newest() != target
+        with dying():
+            self.writer.restore(target)
+        if self.failing.failed:
+            entries = HudiTable.open(self.storage, PATH).history()
+            began = any((e.action, e.state) == ("restore", "inflight") for e in entries) or (
+                entries[-1].action == "restore"
+            )
+            self.reopen()
+        else:
+            self.failing.step = None
+        if began:
+            self.model = dict(self.saved[target])
+            self.past = {i: then for i, then in self.past.items() if i <= target}
 
     def cluster(self, step: Cluster) -> None:
         before = self.table.snapshot().read().drop_columns(["_hoodie_file_name"])
@@ -201,6 +256,9 @@ class Walk:
             except TableError:
                 continue
             assert model_of(read) == then
+        assert [savepoint.instant for savepoint in self.table.savepoints()] == sorted(self.saved)
+        for instant, then in self.saved.items():
+            assert model_of(self.table.snapshot(as_of=instant).read()) == then
 
 
 def overwritten(model: Model, overwrites: list[Row]) -> Model:
@@ -242,3 +300,11 @@ def test_keys_of_one_hash_are_told_apart_whatever_is_done(steps: list[Step]) -> 
     with pytest.MonkeyPatch.context() as patch:
         hash_keys_by(patch, weak_hash)
         take_and_check([FILLED, *steps])
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+@given(STEPS_BACK)
+def test_savepoints_are_kept_and_gone_back_to_whatever_is_done(steps: list[Step]) -> None:
+    take_and_check([FILLED, Save(False), *steps])

@@ -105,9 +105,8 @@ def _removable(
     if not candidates:
         return 0, set()
     touched = [commits[write.time] for write in candidates]
-    partitions = {p for c in touched for p in [*c.replaced, *(s.partition for s in c.stats)]}
     held = saved_names(saved)
-    files = folder.files_in(partitions)
+    files = folder.files_in({partition for commit in touched for partition in commit.partitions})
     unsaved = [file for file in files if file.name not in held]
     on_disk = {(file.partition, file.file_id) for file in files}
     hidden: list[set[Group]] = []

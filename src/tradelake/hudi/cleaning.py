@@ -61,18 +61,21 @@ def clean(
     held: Collection[str],
     retention: int,
     keep: int,
+    everywhere: bool,
 ) -> int:
     """Deletes slices that none of the newest `keep` commits needs, nor any of the last while.
 
     retention: microseconds; what a commit replaced that completed since then stays.
     held: names of files that savepoints hold.
+    everywhere: looks into all partitions, not only into those that the timeline's commits touched.
 
     Never the newest slice of a visible file group. Returns the number of files deleted; with none
     there is no instant on the timeline.
     """
     cutoff = clock() - retention
     kept = timeline.writes[-keep:]
-    files, _ = folder.data_files()
+    touched = {partition for commit in commits.values() for partition in commit.partitions}
+    files = folder.data_files()[0] if everywhere else folder.files_in(touched)
     replaced = _replaced_slices(files, timeline, commits)
     moments = {by for _, by in replaced} | {write.time for write in timeline.writes}
     old = {

@@ -108,6 +108,11 @@ class CommitMetadata:
     replaced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Partition: ids of the file groups that are invisible from this commit on."""
 
+    @property
+    def partitions(self) -> set[str]:
+        """The partitions in which it wrote or replaced something."""
+        return {*self.replaced, *(stat.partition for stat in self.stats)}
+
     def to_bytes(self) -> bytes:
         """The commit file's content."""
         by_partition: dict[str, list[dict[str, Any]]] = defaultdict(list)

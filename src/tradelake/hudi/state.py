@@ -62,6 +62,10 @@ class TableState:
         self._copy = KeyCopy(folder, f"{spec.database}.{spec.name}", pool)
         self.described: set[str] = set()
         self.completed: dict[str, int] = {}
+        self.cleaned_beside: set[str] | None = None
+        """The savepoints there were when all partitions were last cleaned: commits that replaced
+        something stay on the timeline until it is cleaned, and later a savepoint alone holds it.
+        """
         self._loaded = clock()
         self._last: str | None = None
         self._utc = True
@@ -70,6 +74,7 @@ class TableState:
     def load(self) -> None:
         """Drops the metadata table, finishes or undoes what died, and reads all keys."""
         self._loaded = self.clock()
+        self.cleaned_beside = None
         drop_metadata_table(self.folder, self.clock)
         found = properties.parse(self.folder.storage.get(self.folder.meta(PROPERTIES)))
         self._utc = properties.has_utc_timeline(found)
