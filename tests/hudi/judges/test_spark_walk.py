@@ -181,7 +181,9 @@ class Walk:
             # Whole, though nobody heard of it: what was asked for was noted before it died.
             self.trial.rows = self.trial.seen(self.trial.table.snapshot().read())
         self.trial.check()
-        self.close()
+        with dying():  # on closing it would save its index
+            self.close()
+        self._writer = None
         assert self.writer
 
     # --- Spark's
