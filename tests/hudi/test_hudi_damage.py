@@ -3,12 +3,14 @@
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import fastavro
+import pyarrow as pa
 import pytest
-from hudi_lake import PATH, Clock
+from hudi_lake import PATH, SPEC, Clock, applied, many
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from operations import all_at_once, cluster, commit, killed, lived, opened
@@ -128,6 +130,39 @@ def test_a_damaged_file_is_named_or_does_no_harm(
         for at in sorted({len(data) * place // places for place in range(places)}):
             if at < len(data):
                 damaged.survives(key, damage(data, at))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> LocalStorage:
+    """A table of one file that is large enough for its pages to be copied."""
+    storage = LocalStorage(tmp_path_factory.mktemp("large"), sync=False)
+    HudiTable.create(storage, PATH, SPEC, Clock())
+    with HudiTable.open(storage, PATH, Clock()).writer("test") as writer:
+        commit(writer, many(20_000))
+    return storage
+
+
+@pytest.mark.parametrize("bit", [0x01, 0x80])
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.5, 0.9, 0.93, 0.95, 0.99, 0.9999])
+def test_damage_of_a_large_file_is_never_taken_for_rows(
+    large: LocalStorage, tmp_path: Path, clock: Clock, share: float, bit: int
+) -> None:
+    shutil.copytree(large.root, tmp_path / "copy")
+    storage = LocalStorage(tmp_path / "copy", sync=False)
+    file = max(HudiTable.open(storage, PATH).snapshot().files, key=lambda file: file.size or 0)
+    data = bytearray(storage.get(file.path))
+    data[int(len(data) * share)] ^= bit
+    storage.put(file.path, bytes(data))
+    with suppress(DamagedTable):
+        with HudiTable.open(storage, PATH, clock).writer("test") as writer:
+            commit(writer, [("trade-000005", "Binance", 5), ("trade-015000", "Binance", 5)])
+        found = HudiTable.open(storage, PATH).snapshot().read(["id", "version"])
+        expected = applied(
+            {}, [*many(20_000), *((f"trade-{i:06}", "Binance", 5) for i in (5, 15_000))]
+        )
+        assert dict(zip(*map(pa.ChunkedArray.to_pylist, found.columns), strict=True)) == {
+            key: version for key, (_, version) in expected.items()
+        }
 
 
 COMMITTED = Instant("20260101000000000", COMMIT, COMPLETED)

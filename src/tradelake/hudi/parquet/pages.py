@@ -95,6 +95,7 @@ class Pages:
                     return None
                 (name,) = column[3][1][3][1][1]
                 chunks[name.decode()] = chunk
+            _metadata(footer)  # damaged text can't be copied, either
         except (ValueError, KeyError, TypeError, IndexError):
             return None
         if footer.get(6) is None or footer[6][1] != _CREATOR:
@@ -109,8 +110,7 @@ class Pages:
     @property
     def metadata(self) -> dict[str, str]:
         """The key-value metadata of the footer."""
-        items = self.footer[5][1][1] if 5 in self.footer else []
-        return {item[1][1].decode(): item[2][1].decode() for item in items if 2 in item}
+        return _metadata(self.footer)
 
     def part(self, columns: Sequence[str], pages: Sequence[int]) -> bytes:
         """A Parquet file of these columns and pages alone, in the order of their numbers."""
@@ -155,6 +155,11 @@ def assemble(
     footer = thrift.write(_footer_of(like.footer, chunks, columns, rows, metadata))
     parts += [footer, len(footer).to_bytes(4, "little"), _MAGIC]
     return b"".join(parts)
+
+
+def _metadata(footer: Struct) -> dict[str, str]:
+    items = footer[5][1][1] if 5 in footer else []
+    return {item[1][1].decode(): item[2][1].decode() for item in items if 2 in item}
 
 
 def _footer(data: bytes) -> Struct:
