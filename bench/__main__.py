@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.material import START_US, write_landing
 from bench.process import Cost, tradelake
+from bench.splicing import splicing
 from bench.steady import steady
 from bench.ten_million import ten_million
 from bench.upserting import upserts
@@ -152,6 +153,7 @@ FIGURES: dict[str, Callable[[Path], None]] = {
         upserts,
         steady,
         ten_million,
+        splicing,
     )
 }
 

@@ -21,7 +21,8 @@ from tradelake.hudi.schema import (
 from tradelake.storage import Storage
 
 _BATCH_ROWS = 65_536
-# What is encoded anew for one changed row, see `splicing`.
+# What is decoded and encoded for one changed row, see `splicing`. Each page costs some 10 µs a
+# column: with 1,000 rows to a page everything but a few updates takes a fifth longer.
 PAGE_ROWS = 4_000
 _PAGE_BYTES = 1 << 30  # rows alone cut pages, the same in all columns
 _BLOOM = "org.apache.hudi.bloomfilter"

@@ -10,9 +10,10 @@ from tradelake.hudi.basefile import BaseFile
 # partition, and pays for what it rewrites: 6 groups take 20 ms at 1,000 rows each, 44-65 ms at
 # 4,000, 70 at 8,000, 160-177 at 25,000.
 SMALL_GROUP_ROWS = 4_000
-# A big batch is cut into groups of at most this many rows, about 10 MB: a commit that updates one
-# row of such a group takes 20 ms for it, since most of its pages are copied. Four times smaller
-# ones take 10 ms each, a sixth more time for a batch of random updates, and a tenth more bytes.
+# A big batch is cut into groups of at most this many rows, about 10 MB. A commit that updates one
+# row of such a group takes 20-40 ms for it, since most of its pages are copied; four times smaller
+# ones take half of that, but a quarter more time for a batch of random updates, and a tenth more
+# bytes.
 MAX_GROUP_ROWS = 100_000
 # The newest rows of a big batch get a group of their own, for they are the next to be updated.
 _NEWEST_SHARE = 4

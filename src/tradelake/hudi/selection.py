@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 # A step reads and rewrites at most so many bytes: 45-70 ms for 16,000-32,000 trades (3-6 MB),
 # 100-130 ms for 8 MB, 200-260 ms for 17 MB. It is also the size that groups grow to: one of 8 MB
-# costs the commit that updates a row of it 100 ms, and there is one for some 50,000 rows.
+# costs the commit that updates a row of it some 30 ms, and there is one for some 80,000 rows.
 CLUSTER_BYTES = 8 << 20
 # Each file a query opens costs it a third of a millisecond; waiting for more than four groups
 # alike would leave more files than it would save work: a row is rewritten twice between 4,000
