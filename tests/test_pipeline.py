@@ -392,6 +392,32 @@ def test_runs_every_ten_minutes_keep_the_timeline_and_the_change_log_short(world
     world.assert_verified()
 
 
+def test_a_pipeline_saves_the_lake_every_hour_and_goes_back_to_it(world: World) -> None:
+    for _ in range(20):
+        world.write()
+        world.drain(timeline_instants=10)
+        world.clock.advance(600)
+    saved = [savepoint.instant for savepoint in world.lake.processed.savepoints()]
+    assert len(saved) == 3
+    rows = world.lake.processed.snapshot().count()
+    with world.pipeline() as pipeline:
+        done = pipeline.writer.restore(saved[0])
+        assert done.savepoints_deleted == tuple(saved[1:])
+    world.assert_verified()
+    world.drain()
+    assert world.lake.processed.snapshot().count() == rows
+    assert world.totals()["received"] == 20
+    world.assert_verified()
+
+
+def test_no_savepoint_is_made_where_none_is_wanted(world: World) -> None:
+    for _ in range(3):
+        world.write()
+        world.drain(savepoint_interval="none")
+        world.clock.advance(7200)
+    assert world.lake.processed.savepoints() == []
+
+
 def test_a_home_is_made_and_a_mistyped_one_is_not(tmp_path: Path) -> None:
     missing = Home(tmp_path / "missing")
     with pytest.raises(UsageError, match=r"no tradelake home at .*missing"):

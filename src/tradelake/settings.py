@@ -49,6 +49,10 @@ def _absolute(path: Path) -> Path:
         ) from None
 
 
+def _none_or(value: object) -> object:
+    return None if value == "none" else value
+
+
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
 Rate = Annotated[str, BeforeValidator(parse_rate)]
 Megabyte = 1024 * 1024
@@ -121,7 +125,7 @@ class Settings(BaseSettings):
         description="Commits kept on the active timeline; beyond about a hundred, opening the "
         "table begins to cost.",
     )
-    savepoint_interval: Seconds | None = Field(
+    savepoint_interval: Annotated[Seconds | None, BeforeValidator(_none_or)] = Field(
         3600.0,
         gt=0,
         description="Seconds between a pipeline's savepoints; those of a day are kept, then one a "

@@ -275,6 +275,17 @@ def test_savepoints_that_were_asked_for_stay(opened: Home) -> None:
     assert len(opened.lake.statistics.savepoints()) == 1
 
 
+def test_an_hourly_savepoint_that_somebody_asks_for_stays(opened: Home) -> None:
+    opened.take(first(opened))
+    opened.clock.advance(HOUR)
+    opened.writer.tend_savepoints(HOUR)
+    opened.writer.savepoint("mine")
+    opened.clock.advance(90 * 24 * HOUR)
+    assert opened.writer.tend_savepoints(HOUR) == ""
+    assert [s.comment for s in opened.lake.processed.savepoints()] == ["mine"]
+    assert [s.comment for s in opened.lake.statistics.savepoints()] == ["mine"]
+
+
 def test_the_first_hour_of_a_lake_has_no_savepoint(opened: Home) -> None:
     assert opened.writer.tend_savepoints(HOUR) == ""
     opened.take(first(opened))

@@ -191,6 +191,54 @@ def test_replaced_files_are_cleaned_once_nobody_can_be_reading_them(
     ]
 
 
+def test_what_the_newest_commits_need_is_kept_however_old_it_is(
+    table: HudiTable, storage: LocalStorage, clock: Clock
+) -> None:
+    with table.writer("test") as writer:
+        instants = []
+        for version in range(1, 7):
+            instants.append(commit(writer, version))
+            clock.pass_minutes(10)
+        assert writer.clean(commits=3) == 3
+        for version, instant in list(enumerate(instants, 1))[-3:]:
+            read = table.snapshot(as_of=instant).read(["version"])[0].to_pylist()
+            assert set(read) == {version}
+        with pytest.raises(TableError, match="cleaned"):
+            table.snapshot(as_of=instants[2])
+        assert writer.clean(timedelta(hours=9), commits=1) == 0  # both must agree
+        assert writer.clean(commits=9) == 0
+        clean = next(e for e in table.history() if e.action == "clean")
+        plan = avro_record(storage, hoodie(f"{clean.instant}.clean.requested"))
+        assert plan["policy"] == "KEEP_LATEST_COMMITS"
+        assert plan["earliestInstantToRetain"]["timestamp"] == instants[-3]  # type: ignore[index]
+        assert writer.clean() == 2
+    judge(storage, applied({}, many(3, version=6)))
+
+
+def test_a_savepoint_s_files_are_found_once_it_is_deleted(
+    table: HudiTable, storage: LocalStorage, clock: Clock
+) -> None:
+    with table.writer("test") as writer:
+        commit(writer, 1)
+        with writer.transaction() as transaction:
+            transaction.upsert(rows([("elsewhere", "OKX", 1)]))
+            transaction.commit({})
+        saved = writer.savepoint("test")
+        with writer.transaction() as transaction:
+            transaction.upsert(rows([("elsewhere", "OKX", 2)]))
+            transaction.commit({})
+        for version in range(2, 6):
+            clock.pass_minutes(10)
+            commit(writer, version)
+            writer.clean()
+            writer.archive(keep=1)
+        assert len(table_files(storage)) == 2 + 2 + 1  # now, saved, and replaced just now
+        writer.delete_savepoint(saved)
+        clock.pass_minutes(10)
+        assert writer.clean() == 3
+    assert len(table_files(storage)) == len(table.snapshot().files) == 2
+
+
 def test_a_long_commit_counts_from_its_end(table: HudiTable, clock: Clock) -> None:
     with table.writer("test") as writer:
         commit(writer, 1)

@@ -35,12 +35,16 @@ class WentBack:
     savepoints_deleted: tuple[str, ...] = ()
 
 
-def save(writers: Writers, comment: str) -> str:
+def save(lake: Lake, writers: Writers, comment: str) -> str:
     """Saves the lake as it is, and returns the instant of its newest commit.
 
-    Raises TableError where nothing was committed yet.
+    One that is saved is so with the new comment. Raises TableError where nothing was committed yet.
     """
     processed, statistics = writers
+    newest = lake.processed.newest()
+    for savepoint in lake.processed.savepoints():
+        if savepoint.instant == newest and savepoint.comment != comment:
+            delete(lake, writers, newest)
     statistics.savepoint(_BY, comment)
     return processed.savepoint(_BY, comment)
 
@@ -104,23 +108,22 @@ def tend(lake: Lake, writers: Writers, now: int, interval: float) -> str:
     now: microseconds since 1970. interval: seconds. Kept are those of a day, and of the days of a
     month the last one each; those that somebody asked for are left alone.
     """
-    hourly = [s for s in lake.processed.savepoints() if _is_hourly(s)]
+    saved = lake.processed.savepoints()
+    hourly = [savepoint for savepoint in saved if _is_hourly(savepoint)]
     expired = _expired(hourly, now)
     for savepoint in expired:
         writers[0].delete_savepoint(savepoint.instant)
     drop_lone(lake, writers)
     said = f"{len(expired)} savepoints were no longer to be kept" if expired else ""
-    if not _is_due(lake, hourly, now, interval):
+    newest = lake.processed.newest()
+    if newest in {None, *(s.instant for s in saved)} or not _is_due(lake, hourly, now, interval):
         return said
-    made = f"{save(writers, HOURLY)} is saved"
+    made = f"{save(lake, writers, HOURLY)} is saved"
     return f"{made}; {said}" if said else made
 
 
 def _is_due(lake: Lake, hourly: list[Savepoint], now: int, interval: float) -> bool:
-    """Whether there is something new to save, as long ago as the interval."""
-    newest = lake.processed.newest()
-    if newest is None or any(savepoint.instant >= newest for savepoint in hourly):
-        return False
+    """Whether the last one, or the lake's beginning, is as long ago as the interval."""
     since = max(savepoint.saved_at for savepoint in hourly) if hourly else _first_commit(lake)
     return not 0 <= now - since < interval * 1_000_000
 

@@ -193,7 +193,7 @@ class LakeWriter:
 
     def savepoint(self, comment: str) -> str:
         """Saves the lake as its newest commit left it; see `savepoints.save`."""
-        return savepoints.save(self._writers, comment)
+        return savepoints.save(self._lake, self._writers, comment)
 
     def delete_savepoint(self, instant: str) -> None:
         """Deletes a savepoint; see `savepoints.delete`."""

@@ -149,11 +149,15 @@ def as_of(commits: Mapping[str, CommitMetadata], instant: str) -> CommitMetadata
 
 
 class SavepointLog:
-    """The savepoints of a table, each read once: what one holds never changes."""
+    """The savepoints of a table, each read once: the files of a commit never change."""
 
     def __init__(self, folder: TableFolder) -> None:
         self._folder = folder
         self._known: dict[str, Saved] = {}
+
+    def forget(self, instant: str) -> None:
+        """Reads that one again: it was deleted, and may be made anew for another reason."""
+        self._known.pop(instant, None)
 
     def of(self, timeline: Timeline) -> dict[str, Saved]:
         """The savepoints of a timeline by instant, oldest first.

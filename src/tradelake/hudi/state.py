@@ -45,6 +45,7 @@ class TableState:
         folder: TableFolder,
         spec: TableSpec,
         log: CommitLog,
+        savepoints: SavepointLog,
         clock: Clock,
         sizes: GroupSizes,
         pool: Executor,
@@ -52,7 +53,7 @@ class TableState:
         self.folder = folder
         self.spec = spec
         self.log = log
-        self.savepoints = SavepointLog(folder)
+        self.savepoints = savepoints
         self.clock = clock
         self.sizes = sizes
         self.pool = pool

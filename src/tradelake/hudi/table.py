@@ -229,7 +229,7 @@ class HudiTable:
             spec = properties.to_spec(found, schema)
             features.check_writable(found, spec, folder.path)
             sizes = GroupSizes(small_group_rows, max_group_rows)
-            state = TableState(folder, spec, self._log, self._clock, sizes, pool)
+            state = TableState(folder, spec, self._log, self._savepoints, self._clock, sizes, pool)
             if features.composes_keys(found) and len(spec.record_key) == 1:
                 _check_stored_keys(self.snapshot(), spec)
             state.load()

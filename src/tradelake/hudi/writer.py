@@ -271,6 +271,7 @@ class Writer:
         """Deletes the savepoint of that instant; raises TableError if there is none."""
         timeline = self._timeline()
         self._safely(lambda: delete(self._state.folder, timeline, instant))
+        self._state.savepoints.forget(instant)
 
     def close(self) -> None:
         """Ends the writer; `HudiTable.writer` calls it."""
