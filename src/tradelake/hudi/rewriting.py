@@ -63,7 +63,10 @@ def rewrite(
     if new is None:
         if isinstance(stored, PagedRows):
             stored = stored.whole(form.stored.names)
-        rows = pa.concat_tables([stored.filter(pa.array(merged.kept)), fresh]).combine_chunks()
+        rows = fresh
+        if len(stored):
+            kept = stored.filter(pa.array(merged.kept))
+            rows = pa.concat_tables([kept, fresh]).combine_chunks()
         new = Spliced(form.encode(rows, file.partition, file.name), len(rows))
     state.folder.storage.put(state.folder.key(file.relative), new.data, create=True)
     millis = max(0, state.clock() - started) // 1000
