@@ -312,12 +312,12 @@ def test_archiving_stops_at_a_commit_whose_replaced_files_are_there(
         assert writer.archive(keep=1) == 3
 
 
-def test_archiving_stops_at_the_last_holder_of_a_metadata_key(table: HudiTable) -> None:
+def test_archiving_stops_where_a_metadata_key_would_be_lost(table: HudiTable) -> None:
     with table.writer("test") as writer:
         for number in range(6):
             with writer.transaction() as transaction:
                 transaction.commit({"rare": "value"} if number == 2 else {"often": str(number)})
-        assert writer.archive(keep=1) == 2
+        assert writer.archive(keep=1) == 1
     assert table.metadata("rare") == "value"
     assert table.metadata("often") == "5"
 
@@ -386,3 +386,16 @@ def save(storage: LocalStorage, instant: str, files: dict[str, list[str]]) -> No
     fastavro.writer(buffer, schema, [record])
     storage.put(hoodie(f"{instant}.savepoint.inflight"), b"")
     storage.put(hoodie(f"{instant}.savepoint"), buffer.getvalue())
+
+
+def test_archiving_leaves_each_commit_its_metadata(table: HudiTable, clock: Clock) -> None:
+    with table.writer("me") as writer:
+        made = []
+        for version, metadata in enumerate([{"checkpoint": "1"}, {}, {}, {"checkpoint": "2"}]):
+            made.append(commit(writer, version, metadata))
+            clock.pass_minutes(10)
+        writer.clean()
+        writer.archive(keep=3)
+        assert table.metadata("checkpoint", as_of=made[2]) == "1"
+        writer.archive(keep=1)
+    assert [entry.instant for entry in table.history() if entry.action == "commit"] == [made[3]]

@@ -1,7 +1,10 @@
 """Undoing the newest commit: the table is again what it was before, or the commit stays."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
+from itertools import count
 
 import pyarrow as pa
 import pytest
@@ -9,16 +12,19 @@ from hudi_lake import (
     PATH,
     SPEC,
     Clock,
+    Failing,
     Model,
     applied,
+    dying,
     judge,
     many,
+    model_of,
     orphans,
     rows,
     table_files,
 )
 
-from tradelake.errors import TableError
+from tradelake.errors import StorageError, TableError
 from tradelake.hudi import HudiTable, Writer
 from tradelake.storage import LocalStorage
 
@@ -131,3 +137,55 @@ def test_what_can_not_be_undone_is_refused(storage: LocalStorage, clock: Clock) 
             writer.rollback()
         assert table.metadata("checkpoint") == "3"
     judge(storage, after)
+
+
+@pytest.mark.parametrize("back", ["rollback", "restore"])
+def test_a_clean_that_failed_deletes_nothing_that_going_back_made_current(
+    storage: LocalStorage, clock: Clock, back: str
+) -> None:
+    failures = 0
+    for step in count(1):
+        failing = Failing(storage, None, once=True)
+        path = f"{PATH}-{step}"
+        table = HudiTable.create(failing, path, SPEC, clock)
+        with table.writer("me") as writer:
+            instants = []
+            for version in (1, 2):
+                clock.pass_minutes(10)
+                with writer.transaction() as transaction:
+                    transaction.upsert(rows([("a", "OKX", version)]))
+                    instants.append(transaction.commit({}).instant)
+            failing.steps, failing.step = 0, step
+            with suppress(StorageError):
+                writer.clean(timedelta(0))
+            failing.step = None
+            failures += failing.failed
+            going = writer.rollback if back == "rollback" else partial(writer.restore, instants[0])
+            with suppress(TableError):  # what the older commit needs was cleaned
+                going()
+        for_all = HudiTable.open(storage, path, clock)
+        with for_all.writer("next"):
+            assert model_of(for_all.snapshot().read()) in ({"a": ("OKX", 1)}, {"a": ("OKX", 2)})
+        if not failing.failed:
+            break
+    assert failures > 3
+
+
+def test_a_pending_clean_spares_what_is_current_by_now(
+    storage: LocalStorage, table: HudiTable, clock: Clock
+) -> None:
+    with table.writer("me") as writer:
+        for version in (1, 2):
+            clock.pass_minutes(10)
+            with writer.transaction() as transaction:
+                transaction.upsert(rows([("a", "OKX", version)]))
+                transaction.commit({})
+        clean = Failing(storage, 3)
+        newest = table.newest()
+    with dying(), HudiTable.open(clean, PATH, clock).writer("mortal") as writer:
+        clean.steps = 0
+        writer.clean(timedelta(0))
+    assert table.history()[-1].state == "inflight"
+    storage.delete(f"{PATH}/.hoodie/{newest}.commit")  # as another tool's rollback begins
+    with table.writer("next"):
+        assert model_of(table.snapshot().read()) == {"a": ("OKX", 1)}

@@ -13,6 +13,7 @@ While both are there, the timeline begins with them, whatever is left before.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import accumulate
 
 from tradelake.hudi import savepoints
 from tradelake.hudi.commits import CommitMetadata
@@ -51,9 +52,10 @@ def archive(
     """Removes completed writes, oldest first, until `keep` remain or one must stay.
 
     What stays, with all that is newer: a pending instant, a commit some of whose replaced files
-    still exist though no savepoint holds them, the newest holder of any metadata key, the newest
-    commit. Cleans, rollbacks and restores older than what remains go too, but for the newest
-    clean, from which Hudi's cleaner goes on. Returns the number of instants removed.
+    still exist though no savepoint holds them, one with a metadata key that the next one kept would
+    not tell (each commit has the metadata of those before it), the newest commit. Cleans, rollbacks
+    and restores older than what remains go too, but for the newest clean, from which Hudi's cleaner
+    goes on. Returns the number of instants removed.
     """
     if not timeline.writes:
         return 0
@@ -98,7 +100,7 @@ def _removable(
     keep: int,
 ) -> tuple[int, set[Group]]:
     """How many writes can go, and what the first that remains must hide in their stead."""
-    barrier = _barrier(timeline, commits)
+    barrier = _barrier(timeline)
     candidates = [
         w for w in timeline.writes[: max(0, len(timeline.writes) - keep)] if w.time < barrier
     ]
@@ -114,10 +116,14 @@ def _removable(
         if _replaced_files_exist(write.time, commit, unsaved):
             break
         hidden.append(_groups(commit) & on_disk)
+    keys = [frozenset(commit.extra) for commit in touched]
+    told = list(accumulate(keys, frozenset.union))
     for count in range(len(hidden), 0, -1):
+        first = timeline.writes[count]
         groups = set().union(*hidden[:count])
         # A replacecommit is left as it is: whoever read it knows it by its name.
-        if not groups or timeline.writes[count].action == COMMIT:
+        hides = not groups or first.action == COMMIT
+        if hides and told[count - 1] <= commits[first.time].extra.keys():
             return count, groups
     return 0, set()
 
@@ -150,13 +156,10 @@ def _groups(commit: CommitMetadata) -> set[Group]:
     return {(partition, file_id) for partition, ids in commit.replaced.items() for file_id in ids}
 
 
-def _barrier(timeline: Timeline, commits: Mapping[str, CommitMetadata]) -> str:
+def _barrier(timeline: Timeline) -> str:
     """The first instant that must stay."""
-    holders: dict[str, str] = {}
-    for instant, commit in commits.items():  # oldest first: the newest holder stays
-        holders.update(dict.fromkeys(commit.extra, instant))
     pending = [i.time for i in timeline.instants if i.state != COMPLETED]
-    return min([*holders.values(), *pending, timeline.writes[-1].time])
+    return min([*pending, timeline.writes[-1].time])
 
 
 def _replaced_files_exist(instant: str, commit: CommitMetadata, files: list[DataFile]) -> bool:

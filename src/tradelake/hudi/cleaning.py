@@ -9,7 +9,7 @@ from typing import Any
 from tradelake.clock import Clock
 from tradelake.errors import DamagedTable, ObjectMissing
 from tradelake.hudi import avro
-from tradelake.hudi.commits import CommitMetadata
+from tradelake.hudi.commits import CommitLog, CommitMetadata
 from tradelake.hudi.instants import from_instant
 from tradelake.hudi.layout import DataFile, TableFolder, named_file
 from tradelake.hudi.snapshot import replaced_groups, slices_by_group
@@ -95,16 +95,28 @@ def clean(
     return len(victims)
 
 
-def finish_pending(folder: TableFolder, clock: Clock) -> bool:
-    """Finishes cleans that died; returns whether there were any."""
-    pending = Timeline.load(folder).pending(CLEAN)
-    for instant in pending:
-        finish(folder, instant.time, clock)
+def finish_pending(
+    folder: TableFolder, log: CommitLog, held: Collection[str], clock: Clock
+) -> bool:
+    """Finishes cleans that died; returns whether there were any.
+
+    What is current or held (file names) by now is spared: whoever undid a commit since needs it.
+    """
+    timeline = Timeline.load(folder)
+    pending = timeline.pending(CLEAN)
+    if pending:
+        replaced = replaced_groups(log.of(timeline))
+        groups = slices_by_group(folder.data_files()[0], timeline)
+        current = {slices[-1].name for group, slices in groups.items() if group not in replaced}
+        for instant in pending:
+            finish(folder, instant.time, clock, spared=current.union(held))
     return bool(pending)
 
 
-def finish(folder: TableFolder, at: str, clock: Clock) -> None:
-    """Deletes what the plan of a clean names, and completes it."""
+def finish(
+    folder: TableFolder, at: str, clock: Clock, spared: Collection[str] = frozenset()
+) -> None:
+    """Deletes what the plan of a clean names, but for these names, and completes it."""
     started = clock()
     key = folder.meta(state_name(at, CLEAN, REQUESTED))
     try:
@@ -117,7 +129,7 @@ def finish(folder: TableFolder, at: str, clock: Clock) -> None:
         return
     plan = avro.decode(data, key)
     names: dict[str, list[str]] = defaultdict(list)
-    victims = _planned(plan, key)
+    victims = [file for file in _planned(plan, key) if file.name not in spared]
     for file in victims:
         names[file.partition].append(file.name)
     for file in victims:

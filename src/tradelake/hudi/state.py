@@ -26,7 +26,7 @@ from tradelake.hudi.metadata_table import drop_metadata_table
 from tradelake.hudi.parallel import run_all
 from tradelake.hudi.parquet.pages import Pages
 from tradelake.hudi.rollback import roll_back_pending
-from tradelake.hudi.savepoints import SavepointLog, drop_pending
+from tradelake.hudi.savepoints import SavepointLog, drop_pending, saved_names
 from tradelake.hudi.snapshot import current_files
 from tradelake.hudi.spec import TableSpec
 from tradelake.hudi.timeline import COMPLETED, WRITES, Timeline, state_name
@@ -113,7 +113,8 @@ class TableState:
         drop_pending(self.folder, timeline)
         archiving.finish_pending(self.folder)
         roll_back_pending(self.folder, self.next_instant, self.clock)
-        finish_pending(self.folder, self.clock)
+        held = saved_names(self.savepoints.of(Timeline.load(self.folder)))
+        finish_pending(self.folder, self.log, held, self.clock)
 
     def timeline(self) -> Timeline:
         """The timeline; raises StorageError for a listing that lacks what this writer committed."""

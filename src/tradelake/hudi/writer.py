@@ -107,17 +107,19 @@ class Writer:
         timeline = self._timeline()
         state = self._state
         saved = state.savepoints.of(timeline)
-        deleted = clean(
-            state.folder,
-            timeline,
-            state.next_instant(),
-            state.clock,
-            state.log.of(timeline),
-            state.completions(),
-            saved_names(saved),
-            retention // _MICROSECOND,
-            max(1, commits),
-            everywhere=state.cleaned_beside != {*saved},
+        deleted = self._safely(
+            lambda: clean(
+                state.folder,
+                timeline,
+                state.next_instant(),
+                state.clock,
+                state.log.of(timeline),
+                state.completions(),
+                saved_names(saved),
+                retention // _MICROSECOND,
+                max(1, commits),
+                everywhere=state.cleaned_beside != {*saved},
+            )
         )
         state.cleaned_beside = {*saved}
         return deleted
