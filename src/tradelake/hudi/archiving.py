@@ -14,6 +14,7 @@ While both are there, the timeline begins with them, whatever is left before.
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import accumulate
+from operator import or_
 
 from tradelake.hudi import savepoints
 from tradelake.hudi.commits import CommitMetadata
@@ -117,7 +118,7 @@ def _removable(
             break
         hidden.append(_groups(commit) & on_disk)
     keys = [frozenset(commit.extra) for commit in touched]
-    told = list(accumulate(keys, frozenset.union))
+    told = list(accumulate(keys, or_))
     for count in range(len(hidden), 0, -1):
         first = timeline.writes[count]
         groups = set().union(*hidden[:count])
