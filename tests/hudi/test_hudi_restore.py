@@ -145,6 +145,35 @@ def test_a_savepoint_older_than_the_one_gone_back_to_is_still_there(
     assert len(table_files(storage)) == len(table.snapshot().files)
 
 
+def test_a_reader_that_knew_the_commit_before_it_was_archived_sees_it_as_it_is_put_back(
+    storage: LocalStorage, clock: Clock
+) -> None:
+    table = HudiTable.create(storage, PATH, SPEC, clock)
+    with table.writer("test") as writer:
+        put(writer, [("a", "OKX", 1), ("b", "Kraken", 1)], "1")
+        writer.savepoint("test")
+        for found in ([("a", "OKX", 2)], [("b", "Kraken", 2)]):
+            clock.pass_minutes(1)
+            with writer.transaction() as transaction:
+                transaction.insert_overwrite(rows(found))
+                target = transaction.commit({}).instant
+        writer.savepoint("test")
+        then: Model = {"a": ("OKX", 2), "b": ("Kraken", 2)}
+        reader = HudiTable.open(storage, PATH, clock)
+        asked = HudiTable.open(storage, PATH, clock)
+        assert model_of(reader.snapshot().read()) == then
+        assert asked.metadata("checkpoint") == "1"
+        for version in (3, 4):
+            clock.pass_minutes(1)
+            put(writer, [("c", "Coinbase", version)], f"{version}")
+        writer.clean(timedelta(0))
+        assert writer.archive(keep=1) > 0
+        assert target not in {entry.instant for entry in table.history() if entry.is_write}
+        writer.restore(target)
+    assert model_of(reader.snapshot().read()) == then
+    assert asked.metadata("checkpoint") == "1"
+
+
 def test_a_restore_is_what_hudi_reads(storage: LocalStorage, clock: Clock) -> None:
     target, _ = recent(storage, clock)
     table = HudiTable.open(storage, PATH, clock)

@@ -28,7 +28,7 @@ def columns_of(
     for instant in reversed(timeline.writes):
         if as_of is not None and instant.time > as_of:
             continue
-        commit = log.get(instant)
+        commit = log.get(timeline, instant)
         if commit is not None and SCHEMA in commit.extra:
             where = folder.meta(f"{instant.time}.{instant.action}")
             return _parsed(commit.extra[SCHEMA], where)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tradelake.errors import DamagedTable, ObjectMissing
 from tradelake.hudi.layout import TableFolder, named_file
-from tradelake.hudi.timeline import REPLACE, Instant, Timeline, state_name
+from tradelake.hudi.timeline import REPLACE, RESTORE, Instant, Timeline, state_name
 
 SCHEMA = "schema"
 CLUSTER = "CLUSTER"
@@ -188,43 +188,55 @@ def _count(value: Any) -> int:
 
 
 class CommitLog:
-    """The completed commits of a table, each read once: they never change."""
+    """The completed commits of a table, each read once.
+
+    They change by a restore alone: one that had left the timeline comes back with all metadata as
+    of then, and may hide more groups. So a restore that was not seen before has all read anew.
+    """
 
     def __init__(self, folder: TableFolder) -> None:
         self._folder = folder
         self._known: dict[Instant, CommitMetadata] = {}
+        self._restored = ""
 
     def of(self, timeline: Timeline) -> dict[str, CommitMetadata]:
         """The commits of a timeline by instant, oldest first.
 
         One that was archived after the timeline was listed is left out.
         """
-        self._load([i for i in timeline.writes if i not in self._known])
-        known = self._known
+        known = self._known_since(timeline)
+        self._load([i for i in timeline.writes if i not in known], known)
         kept = {i: known[i] for i in timeline.writes if i in known}
-        self._known = dict(kept)
+        if self._known is known:  # else another thread saw a restore
+            self._known = dict(kept)
         return {instant.time: commit for instant, commit in kept.items()}
 
-    def get(self, instant: Instant) -> CommitMetadata | None:
-        """One commit; None if it was archived meanwhile."""
-        if instant not in self._known:
-            self._load([instant])
-        return self._known.get(instant)
+    def get(self, timeline: Timeline, instant: Instant) -> CommitMetadata | None:
+        """One commit of a timeline; None if it was archived meanwhile."""
+        known = self._known_since(timeline)
+        if instant not in known:
+            self._load([instant], known)
+        return known.get(instant)
 
     def put(self, instant: Instant, commit: CommitMetadata) -> None:
         """Remembers a commit that was just written."""
         self._known[instant] = commit
 
-    def _load(self, missing: Iterable[Instant]) -> None:
+    def _known_since(self, timeline: Timeline) -> dict[Instant, CommitMetadata]:
+        restored = max((i.time for i in timeline.instants if i.action == RESTORE), default="")
+        if restored > self._restored:
+            self._known, self._restored = {}, restored
+        return self._known
+
+    def _load(self, missing: Iterable[Instant], known: dict[Instant, CommitMetadata]) -> None:
         todo = list(missing)
         if len(todo) < 2:
             found = [self._read(instant) for instant in todo]
         else:
             with ThreadPoolExecutor(_PARALLEL_GETS) as pool:
                 found = list(pool.map(self._read, todo))
-        for instant, commit in zip(todo, found, strict=True):
-            if commit is not None:
-                self._known[instant] = commit
+        read = zip(todo, found, strict=True)
+        known.update((instant, commit) for instant, commit in read if commit is not None)
 
     def _read(self, instant: Instant) -> CommitMetadata | None:
         key = self._folder.meta(state_name(instant.time, instant.action, instant.state))

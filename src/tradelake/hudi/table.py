@@ -189,7 +189,7 @@ class HudiTable:
         for instant in reversed(timeline.writes):
             if as_of is not None and instant.time > as_of:
                 continue
-            commit = self._log.get(instant)
+            commit = self._log.get(timeline, instant)
             if commit is not None and key in commit.extra:
                 return commit.extra[key]
         if as_of is None:

@@ -210,7 +210,7 @@ class Writer:
         """
         timeline = self._timeline()
         newest = timeline.writes[-1] if timeline.writes else None
-        commit = self._state.log.get(newest) if newest else None
+        commit = self._state.log.get(timeline, newest) if newest else None
         if newest is None or commit is None:
             raise TableError(f"{self._state.folder.path} has no commit that could be undone")
         state = self._state
@@ -324,8 +324,9 @@ class Writer:
         return self._state.timeline()
 
     def _newest_metadata(self) -> Metadata:
-        writes = self._timeline().writes
-        newest = self._state.log.get(writes[-1]) if writes else None
+        timeline = self._timeline()
+        writes = timeline.writes
+        newest = self._state.log.get(timeline, writes[-1]) if writes else None
         extra = newest.extra if newest else {}
         return {key: value for key, value in extra.items() if key != SCHEMA}
 
