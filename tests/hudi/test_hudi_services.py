@@ -239,6 +239,34 @@ def test_a_savepoint_s_files_are_found_once_it_is_deleted(
     assert len(table_files(storage)) == len(table.snapshot().files) == 2
 
 
+def test_a_savepoint_s_files_that_were_too_young_when_it_went_go_later(
+    table: HudiTable, storage: LocalStorage, clock: Clock
+) -> None:
+    with table.writer("test") as writer:
+        commit(writer, 1)
+        with writer.transaction() as transaction:
+            transaction.upsert(rows([("elsewhere", "OKX", 1)]))
+            transaction.commit({})
+        saved = writer.savepoint("test")
+        with writer.transaction() as transaction:
+            transaction.upsert(rows([("elsewhere", "OKX", 2)]))
+            transaction.commit({})
+        for version in range(2, 6):
+            clock.pass_minutes(10)
+            commit(writer, version)
+            writer.clean()
+            writer.archive(keep=1)
+        writer.delete_savepoint(saved)
+        assert writer.clean(timedelta(hours=1)) == 0
+        clock.pass_minutes(60)
+        for version in range(6, 8):
+            commit(writer, version)
+            clock.pass_minutes(10)
+            writer.clean()
+            writer.archive(keep=1)
+    assert len(table_files(storage)) == len(table.snapshot().files) == 2
+
+
 def test_a_long_commit_counts_from_its_end(table: HudiTable, clock: Clock) -> None:
     with table.writer("test") as writer:
         commit(writer, 1)

@@ -51,6 +51,18 @@ class Completions:
         return self.loaded
 
 
+@dataclass(frozen=True)
+class Cleaned:
+    """What a clean did."""
+
+    files: int
+    """How many were deleted."""
+    complete: bool
+    """Whether the timeline's commits lead to all files that are left for a later clean: archiving
+    keeps the commit that replaced one, but not that of a file which a savepoint held then.
+    """
+
+
 def clean(
     folder: TableFolder,
     timeline: Timeline,
@@ -62,15 +74,15 @@ def clean(
     retention: int,
     keep: int,
     everywhere: bool,
-) -> int:
+) -> Cleaned:
     """Deletes slices that none of the newest `keep` commits needs, nor any of the last while.
 
     retention: microseconds; what a commit replaced that completed since then stays.
     held: names of files that savepoints hold.
     everywhere: looks into all partitions, not only into those that the timeline's commits touched.
 
-    Never the newest slice of a visible file group. Returns the number of files deleted; with none
-    there is no instant on the timeline.
+    Never the newest slice of a visible file group. Where nothing is deleted, there is no instant on
+    the timeline.
     """
     cutoff = clock() - retention
     kept = timeline.writes[-keep:]
@@ -83,16 +95,19 @@ def clean(
         for moment in moments
         if kept and moment <= kept[0].time and completions.by(moment, timeline) <= cutoff
     }
-    victims = [file for file, by in replaced if by in old and file.name not in held]
+    unsaved = [(file, by) for file, by in replaced if file.name not in held]
+    victims = [file for file, by in unsaved if by in old]
+    later = [file for file, by in unsaved if by not in old]
+    done = Cleaned(len(victims), _all_led_to(later, commits))
     if not victims:
-        return 0
+        return done
     earliest = next((w for w in reversed(timeline.writes) if w.time in old), timeline.writes[0])
     policy = _BY_COMMITS if keep > 1 else _BY_TIME
     plan = avro.encode("HoodieCleanerPlan", _plan(folder, victims, earliest, policy))
     for state in (REQUESTED, INFLIGHT):
         folder.storage.put(folder.meta(state_name(at, CLEAN, state)), plan)
     finish(folder, at, clock)
-    return len(victims)
+    return done
 
 
 def finish_pending(
@@ -137,6 +152,17 @@ def finish(
     result = _result(folder, plan, names, at, max(0, clock() - started) // 1000)
     folder.storage.put(
         folder.meta(state_name(at, CLEAN, COMPLETED)), avro.encode("HoodieCleanMetadata", result)
+    )
+
+
+def _all_led_to(files: list[DataFile], commits: Mapping[str, CommitMetadata]) -> bool:
+    """Whether each file is one that a commit of the timeline replaced, by what it says."""
+    hidden = replaced_groups(commits)
+    replaced = {(s.partition, s.file_id, s.previous) for c in commits.values() for s in c.stats}
+    return all(
+        (file.partition, file.file_id) in hidden
+        or (file.partition, file.file_id, file.instant) in replaced
+        for file in files
     )
 
 

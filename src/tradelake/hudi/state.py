@@ -64,8 +64,9 @@ class TableState:
         self.described: set[str] = set()
         self.completed: dict[str, int] = {}
         self.cleaned_beside: set[str] | None = None
-        """The savepoints there were when all partitions were last cleaned: commits that replaced
-        something stay on the timeline until it is cleaned, and later a savepoint alone holds it.
+        """The savepoints there were when all partitions were last cleaned, and nothing was left to
+        which no commit leads: one that replaced something stays on the timeline until that is
+        cleaned, or a savepoint alone holds it.
         """
         self._loaded = clock()
         self._last: str | None = None

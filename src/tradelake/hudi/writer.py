@@ -107,7 +107,7 @@ class Writer:
         timeline = self._timeline()
         state = self._state
         saved = state.savepoints.of(timeline)
-        deleted = self._safely(
+        done = self._safely(
             lambda: clean(
                 state.folder,
                 timeline,
@@ -121,8 +121,8 @@ class Writer:
                 everywhere=state.cleaned_beside != {*saved},
             )
         )
-        state.cleaned_beside = {*saved}
-        return deleted
+        state.cleaned_beside = {*saved} if done.complete else None
+        return done.files
 
     @alone
     def cluster(
