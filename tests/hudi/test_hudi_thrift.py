@@ -52,6 +52,13 @@ def test_a_footer_that_ends_too_early_is_none() -> None:
             thrift.read(data[:length])
 
 
+def test_a_number_without_end_is_refused_at_once() -> None:
+    most = thrift.write({1: (thrift.I64, -(2**63))})
+    assert thrift.read(most)[0] == {1: (thrift.I64, -(2**63))}
+    with pytest.raises(ValueError, match="64 bits"):
+        thrift.read(b"\x16" + b"\xff" * 10 + b"\x01\x00")
+
+
 def test_what_parquet_never_uses_is_refused() -> None:
     a_map = b"\x1b\x00\x00"
     with pytest.raises(ValueError, match="type 11"):

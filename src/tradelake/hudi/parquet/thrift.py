@@ -12,6 +12,7 @@ TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, STRUCT = 1, 2, 3, 4, 5, 
 _INTEGERS = (I16, I32, I64)
 _LONG_LIST = 15
 _DEEPEST = 16
+_LAST_SHIFT = 63  # of a number's tenth byte; what goes on costs the square of its length
 
 Struct = dict[int, tuple[int, Any]]
 """Field number to type and value; the value of a list is a pair, the type of its items and them."""
@@ -97,6 +98,8 @@ def _unsigned(data: bytes | memoryview, at: int) -> tuple[int, int]:
     value = byte & 0x7F
     shift = 7
     while byte & 0x80:
+        if shift > _LAST_SHIFT:
+            raise ValueError("a Thrift number of more than 64 bits")
         byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift
