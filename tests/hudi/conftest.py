@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hudi_lake import PATH, SPEC, Clock
 
-from tradelake.hudi import HudiTable
+from tradelake.hudi import HudiTable, bloom
 from tradelake.storage import LocalStorage
 
 
@@ -22,3 +22,9 @@ def storage(tmp_path: Path) -> LocalStorage:
 @pytest.fixture
 def table(storage: LocalStorage, clock: Clock) -> HudiTable:
     return HudiTable.create(storage, PATH, SPEC, clock)
+
+
+@pytest.fixture
+def any_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a few rows fill their filters at once."""
+    monkeypatch.setattr(bloom, "_FULLEST", 1.0)

@@ -30,6 +30,9 @@ EXTREMES = {
         [math.nan, math.inf, -math.inf, -0.0, 2.0**-149, 3.4028234663852886e38], pa.float32()
     ),
     "double": pa.array([math.nan, math.inf, -math.inf, -0.0, 5e-324, 1.7976931348623157e308]),
+    # Some readers use no bounds that are infinite.
+    "finite_single": pa.array([math.nan, 1.0, -1.0], pa.float32()),
+    "finite_double": pa.array([math.nan, 1.0, -1.0]),
     "d1_0": least_and_most(1, 0),
     "d9_9": least_and_most(9, 9),
     "d10_2": least_and_most(10, 2),

@@ -1,7 +1,6 @@
 """A file spliced from pages holds what the same file written anew would, for every reader."""
 
-from collections.abc import Sequence
-from decimal import Decimal
+import base64
 from typing import Any
 
 import duckdb
@@ -9,94 +8,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.hudi.hudi_lake import PATH, SPEC, Clock, applied, judge, many, rows
+from hudi_lake import PATH, SPEC, Clock, applied, judge, many, rows
+from paged_files import SCHEMA, decision, form, numbered, paged, stored_rows
 
 from tradelake.errors import DamagedTable
 from tradelake.hudi import HudiTable, bloom
 from tradelake.hudi.basefile import PAGE_ROWS, BaseFileFormat, decoded
 from tradelake.hudi.bloom import BloomFilter
-from tradelake.hudi.merge import Merge
 from tradelake.hudi.parquet import thrift
 from tradelake.hudi.parquet.pages import Pages
-from tradelake.hudi.splicing import PagedRows, splice
+from tradelake.hudi.splicing import splice
 from tradelake.storage import LocalStorage
 
-MOMENT = pa.timestamp("us", tz="UTC")
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("text", pa.string()),
-        ("number", pa.int64()),
-        ("small", pa.int32()),
-        ("amount", pa.decimal128(18, 8)),
-        ("great", pa.decimal128(38, 10)),
-        ("double", pa.float64()),
-        ("single", pa.float32()),
-        ("yes", pa.bool_()),
-        ("bytes", pa.binary()),
-        ("day", pa.date32()),
-        ("time", MOMENT),
-        ("nothing", pa.string()),
-    ]
-)
 COMPARED = ("text", "number", "small", "amount", "great", "single", "bytes", "day")
 BOUNDS = ", ".join(f"min({n}), max({n}), count({n})" for n in COMPARED)
 """What DuckDB answers from statistics alone where they say that they are exact."""
-META = ("_hoodie_commit_time", "_hoodie_commit_seqno", "_hoodie_record_key")
-
-
-def form(page_rows: int = 4) -> BaseFileFormat:
-    return BaseFileFormat(SCHEMA, "trades", ("id",), page_rows)
-
-
-def stored_rows(keys: Sequence[str], random: np.random.Generator, instant: str = "1") -> pa.Table:
-    """Rows with these keys, a fifth of their values null, some of them not a number."""
-    count = len(keys)
-    whole = random.integers(-(2**40), 2**40, count)
-    values: dict[str, Any] = {
-        "id": keys,
-        "text": random.choice(["", "a", "bb", "é"], count).tolist(),
-        "number": whole.tolist(),
-        "small": (whole % 7 - 3).tolist(),
-        "amount": [Decimal(int(n) % 10**6 - 500_000) / 100 for n in whole],
-        "great": [Decimal(int(n)) * 10**9 for n in whole],
-        "double": [float("nan") if n % 5 == 0 else n / 3 for n in whole.tolist()],
-        "single": (whole % 9 / 2 - 2).tolist(),
-        "yes": (whole % 2 == 0).tolist(),
-        "bytes": [random.bytes(int(n) % 4) for n in whole],
-        "day": (whole % 20_000).tolist(),
-        "time": whole.tolist(),
-        "nothing": [None] * count,
-    }
-    for name in SCHEMA.names[1:]:
-        gone = random.random(count) < 0.2
-        values[name] = [None if g else v for g, v in zip(gone, values[name], strict=True)]
-    data = pa.table({f.name: pa.array(values[f.name], f.type) for f in SCHEMA})
-    meta = [[instant] * count, [f"{instant}_{i}" for i in range(count)], keys]
-    columns = [pa.array(column, pa.string()) for column in meta]
-    return pa.table([*columns, *data.columns], names=[*META, *SCHEMA.names])
-
-
-def numbered(first: int, count: int) -> list[str]:
-    return [f"key-{i:05}" for i in range(first, first + count)]
-
-
-def paged(form: BaseFileFormat, data: bytes) -> PagedRows:
-    pages = form.pages(data)
-    assert pages is not None
-    return PagedRows(form, pages, "the-file")
-
-
-def decision(
-    count: int, updated: Sequence[int] = (), deleted: Sequence[int] = (), new: int = 0
-) -> Merge:
-    """Of so many stored rows: those updated by the first rows that are written, in this order."""
-    by = np.full(count, -1)
-    by[list(updated)] = np.arange(len(updated))
-    kept = by < 0
-    kept[list(deleted)] = False
-    written = np.arange(len(updated) + new)
-    return Merge(kept, by, written, written[len(updated) :], np.zeros(0, dtype=np.bool_))
 
 
 def by_key(table: pa.Table) -> str:
@@ -104,13 +30,7 @@ def by_key(table: pa.Table) -> str:
     return str(table.sort_by("_hoodie_record_key").to_pylist())
 
 
-@pytest.fixture
-def _any_filter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of a few rows fill their filters at once."""
-    monkeypatch.setattr(bloom, "_FULLEST", 1.0)
-
-
-@pytest.mark.usefixtures("_any_filter")
+@pytest.mark.usefixtures("any_filter")
 @pytest.mark.parametrize("seed", range(12))
 def test_any_updates_deletes_and_inserts_leave_the_rows_that_they_should(
     seed: int, tmp_path: Any
@@ -177,7 +97,7 @@ def assert_statistics_hold(data: bytes, found: pa.Table) -> None:
             assert column.statistics.null_count == values.null_count
 
 
-@pytest.mark.usefixtures("_any_filter")
+@pytest.mark.usefixtures("any_filter")
 def test_pages_without_a_change_are_copied_byte_for_byte() -> None:
     base, random = form(), np.random.default_rng(1)
     old = stored_rows(numbered(0, 40), random)
@@ -199,8 +119,7 @@ def test_pages_without_a_change_are_copied_byte_for_byte() -> None:
     assert changed == {("number", 2)}
 
 
-@pytest.mark.usefixtures("_any_filter")
-@pytest.mark.usefixtures("_any_filter")
+@pytest.mark.usefixtures("any_filter")
 def test_an_update_of_zero_to_minus_zero_is_no_update_of_nothing() -> None:
     random = np.random.default_rng(4)
     before = stored_rows(numbered(0, 12), random)
@@ -231,7 +150,23 @@ def test_a_bound_whose_value_went_is_not_told_as_exact(tmp_path: Any) -> None:
     assert (statistics.path_in_schema, statistics.statistics.min) == ("number", 0)
 
 
-@pytest.mark.usefixtures("_any_filter")
+def test_a_footer_with_half_a_range_of_keys_or_another_s_filter_is_told_anew() -> None:
+    base = form()
+    keys = pa.chunked_array([numbered(0, 40)])
+    data = base.encode(stored_rows(numbered(0, 40), np.random.default_rng(11)), "p", "old.parquet")
+    footer = paged(base, data).pages.metadata
+    assert base.footer_after(footer, keys) is not None
+    for name in ("hoodie_min_record_key", "hoodie_max_record_key"):
+        half = {k: v for k, v in footer.items() if k != name}
+        assert base.footer_after(half, keys) is None
+    filter_ = base64.b64decode(footer["org.apache.hudi.bloomfilter"])
+    for hashes in (bloom.HASHES - 1, bloom.HASHES + 1, 2**31 - 1):
+        other = filter_[:4] + hashes.to_bytes(4, "big") + filter_[8:]
+        told = {**footer, "org.apache.hudi.bloomfilter": base64.b64encode(other).decode()}
+        assert base.footer_after(told, keys) is None
+
+
+@pytest.mark.usefixtures("any_filter")
 def test_the_filter_and_the_range_of_keys_take_the_new_keys() -> None:
     base, random = form(), np.random.default_rng(3)
     old = stored_rows(numbered(100, 40), random)
@@ -271,6 +206,27 @@ def test_files_of_other_writers_and_layouts_are_not_taken_apart() -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="snappy", write_page_index=True, max_rows_per_page=4)
     assert Pages.of(sink.getvalue().to_pybytes(), 4) is None
+
+
+def test_a_file_with_pages_of_version_2_is_not_taken_apart(tmp_path: Any) -> None:
+    base = form()
+    data = base.encode(stored_rows(numbered(0, 40), np.random.default_rng(12)), "p", "old.parquet")
+    found = pq.ParquetFile(pa.BufferReader(data)).read()
+    for version in ("1.0", "2.0"):
+        path = tmp_path / version
+        with pq.ParquetWriter(
+            path,
+            base.schema,
+            compression="zstd",
+            store_schema=False,
+            max_rows_per_page=4,
+            write_batch_size=4,
+            data_page_size=1 << 30,
+            write_page_index=True,
+            data_page_version=version,
+        ) as writer:
+            writer.write_table(found)
+        assert (base.pages(path.read_bytes()) is None) == (version == "2.0")
 
 
 def test_a_damaged_footer_never_gives_pages_that_are_not_the_file_s() -> None:

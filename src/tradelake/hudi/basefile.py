@@ -124,8 +124,14 @@ class BaseFileFormat:
         # A dictionary of values that are all different is built, found useless and thrown away.
         # Text repeats, but for keys; numbers rarely do: a fifth less time without theirs.
         different = {*self.keys, COMMIT_SEQNO}
-        # Bounds of the meta columns that are all different help nobody, and cost a thirtieth.
-        self._bounded = [n for n in self.schema.names if n not in (RECORD_KEY, COMMIT_SEQNO)]
+        # Bounds of the meta columns that are all different help nobody, and cost a thirtieth. Those
+        # of floats leave NaN out, which DuckDB and Spark take for the greatest value of all: they
+        # would skip files that hold it.
+        self._bounded = [
+            f.name
+            for f in self.schema
+            if f.name not in (RECORD_KEY, COMMIT_SEQNO) and not pa.types.is_floating(f.type)
+        ]
         self._dictionaries = [
             f.name for f in self.schema if f.type == pa.string() and f.name not in different
         ]
@@ -172,7 +178,7 @@ class BaseFileFormat:
         """
         keys = keys.combine_chunks()
         extended = bloom.extended(old.get(_BLOOM, "").encode(), keys)
-        if extended is None or _LOWEST not in old or _BLOOM_TYPE in old:
+        if extended is None or not {_LOWEST, _HIGHEST} <= old.keys() or _BLOOM_TYPE in old:
             return None
         lowest, highest = [old[_LOWEST]], [old[_HIGHEST]]
         if bounds := _bounds(keys):

@@ -42,14 +42,16 @@ def build(keys: pa.Array, false_positives: float = FALSE_POSITIVES) -> bytes:
 
 
 def extended(text: bytes, keys: pa.Array) -> bytes | None:
-    """A filter of type SIMPLE with more keys; None if it is none, or too full then."""
+    """A filter as `build` makes them with more keys; None if it is none, or too full then."""
     try:
         old = BloomFilter.parse(text, dynamic=False)
     except ValueError:
         return None
+    if old.hashes != HASHES:  # and so never as many as the file likes
+        return None
     (bits,) = old.rows
-    bits[positions(chain(keys, old.hashes), len(bits))] = True
-    return _text(old.hashes, bits) if bits.mean() <= _FULLEST else None
+    bits[positions(chain(keys, HASHES), len(bits))] = True
+    return _text(HASHES, bits) if bits.mean() <= _FULLEST else None
 
 
 def _text(hashes: int, bits: npt.NDArray[np.bool_]) -> bytes:

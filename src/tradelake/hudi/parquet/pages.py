@@ -19,7 +19,9 @@ Bytes = bytes | memoryview
 _MAGIC = b"PAR1"
 _TAIL = 8  # the footer's length and the magic
 _ZSTD = 6
+_DATA_PAGE = 0  # of version 1
 _PLAIN = 0
+_FLOATS = (4, 5)
 _CREATOR = f"parquet-cpp-arrow version {pa.__version__}".encode()
 
 
@@ -187,11 +189,16 @@ def _chunk(data: bytes, column: Struct, rows: int, each: int) -> Chunk | None:
         pages.append(view[location[1][1] : at])
     if meta[4][1] != _ZSTD or at != end or start > first or len(pages) != -(-rows // each):
         return None
+    if pages and thrift.read(pages[0])[0][1][1] != _DATA_PAGE:
+        return None
     return Chunk(meta, view[start:first], tuple(pages), meta[6][1])
 
 
 def _placed(chunk: Chunk, rows: int, start: int, first: int, size: int) -> Struct:
-    meta = {k: v for k, v in chunk.meta.items() if k not in (11, 14, 15)}
+    gone = {11, 14, 15}
+    if chunk.meta[1][1] in _FLOATS:  # bounds that leave NaN out, see `basefile`
+        gone.add(12)
+    meta = {k: v for k, v in chunk.meta.items() if k not in gone}
     meta[5] = (I64, rows)
     meta[6] = (I64, chunk.uncompressed)
     meta[7] = (I64, size)
@@ -250,7 +257,7 @@ def _encodings(one: Struct, other: Struct) -> tuple[int, Any]:
 
 def _is_plain(page: Bytes) -> bool:
     header, _ = thrift.read(page)
-    return bool(header[5][1][2][1] == _PLAIN)
+    return 5 in header and bool(header[5][1][2][1] == _PLAIN)
 
 
 def _uncompressed(page: Bytes) -> int:
