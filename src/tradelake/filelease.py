@@ -2,6 +2,7 @@
 
 The lock is of the file, not of its name. Whoever deletes or replaces the file makes room for a
 second holder, so the first one asks before each change whether the name is still that of its file.
+A forked process inherits the open file, and with it the lock; the lease stays its parent's.
 """
 
 import errno
@@ -20,6 +21,7 @@ class FileLease:
         self._path = path
         self._descriptor = descriptor
         self._freed = False
+        self._process = os.getpid()
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
@@ -53,7 +55,15 @@ class FileLease:
             lease.free()  # it was replaced between opening and locking
 
     def check(self) -> None:
-        """Raises LeaseLost once the name is no longer this file's (see `storage.Lease`)."""
+        """Raises LeaseLost once the name is no longer this file's (see `storage.Lease`).
+
+        So it does in a process that was forked off the holder's.
+        """
+        if os.getpid() != self._process:
+            raise LeaseLost(
+                f"the lock {self._path} is held by process {self._process}, of which this one was "
+                "forked; nothing is written here. Open a writer in the process that writes"
+            )
         if self._freed:
             raise LeaseLost(f"the lock {self._path} was given back; open another writer")
         if not self._is_named():
@@ -69,9 +79,14 @@ class FileLease:
         os.pwrite(self._descriptor, holder.encode(), 0)
 
     def free(self) -> None:
-        """Gives the lock back."""
+        """Gives the lock back; in a forked process, only the inherited file."""
         self._freed = True
-        os.close(self._descriptor)
+        try:
+            if os.getpid() == self._process:
+                # Closing alone would leave it locked while a forked process has it open.
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        finally:
+            os.close(self._descriptor)
 
     def _is_named(self) -> bool:
         try:

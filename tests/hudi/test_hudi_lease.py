@@ -138,6 +138,54 @@ def test_another_process_is_refused_until_the_holder_dies(
     judge(storage, applied({}, BEFORE))
 
 
+FORKS = """
+import os, sys
+from tradelake.errors import LeaseHeld, LeaseLost
+from tradelake.storage import LocalStorage
+storage, key = LocalStorage(sys.argv[1]), sys.argv[2]
+with storage.lock(key, "the parent") as lease:
+    leaver = os.fork()
+    if leaver:
+        os.waitpid(leaver, 0)
+        lease.check()
+        stayer = os.fork()
+        if stayer == 0:
+            try:
+                lease.check()
+                print("it may write", flush=True)
+            except LeaseLost as error:
+                print(error, flush=True)
+            sys.stdin.read()
+            os._exit(0)
+if leaver:
+    print("given back", flush=True)
+    os.waitpid(stayer, 0)
+else:
+    try:
+        with storage.lock(key, "the child"):
+            print("taken from the parent", flush=True)
+    except LeaseHeld:
+        print("the parent's still", flush=True)
+"""
+
+
+def test_a_lease_stays_with_the_process_that_took_it_whatever_is_forked(
+    table: HudiTable, storage: LocalStorage
+) -> None:
+    command = [sys.executable, "-c", FORKS, str(storage.root), LOCK]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "the parent's still\n"
+        told = sorted(process.stdout.readline() for _ in range(2))
+        assert told[0] == "given back\n"
+        assert f"held by process {process.pid}, of which this one was forked" in told[1]
+        with table.writer("test") as writer:  # the forked process lives on
+            upsert(writer, BEFORE)
+    judge(storage, applied({}, BEFORE))
+
+
 def test_a_lock_is_a_file_of_its_own(storage: LocalStorage, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("not a lock")
