@@ -261,15 +261,16 @@ def test_a_savepoint_an_hour_then_one_a_day_for_a_month(opened: Home) -> None:
     assert_in_step(opened)
 
 
-def test_savepoints_that_were_asked_for_stay(opened: Home) -> None:
+@pytest.mark.parametrize("comment", ["mine", HOURLY])
+def test_savepoints_that_were_asked_for_stay(opened: Home, comment: str) -> None:
     opened.take(first(opened))
-    mine = opened.writer.savepoint("mine")
+    mine = opened.writer.savepoint(comment)
     opened.clock.advance(90 * 24 * HOUR)
     opened.take(second(opened))
     opened.clock.advance(HOUR)
     opened.writer.tend_savepoints(HOUR)
     found = {s.instant: s.comment for s in opened.lake.processed.savepoints()}
-    assert found.pop(mine) == "mine"
+    assert found.pop(mine) == comment
     assert [*found.values()] == [HOURLY]
     opened.writer.delete_savepoint(mine)
     assert len(opened.lake.statistics.savepoints()) == 1

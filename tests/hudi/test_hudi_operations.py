@@ -1,5 +1,6 @@
 """Insert, bulk insert, overwriting and clustering inside a commit: alone and together."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -367,3 +368,49 @@ def test_a_transaction_that_has_ended_takes_no_more(table: HudiTable) -> None:
                 call(transaction, rows(STORED))
         with pytest.raises(TableError, match="has ended"):
             transaction.cluster()
+
+
+def test_overwriting_by_no_rows_replaces_nothing(storage: LocalStorage, clock: Clock) -> None:
+    table = HudiTable.create(storage, PATH, replace(SPEC, partition_by=()), clock)
+    with table.writer("me") as writer:
+        commit(writer, ("upsert", STORED))
+        commit(writer, ("insert_overwrite", []))
+    assert table.snapshot().count() == len(STORED)
+
+
+NO_TEXT = pa.Array.from_buffers(
+    pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")]
+)
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        (lambda t: t.upsert([{"id": "a"}]), "rows are a pyarrow.Table, not a list"),
+        (lambda t: t.upsert(rows(STORED[:1]).set_column(1, "exchange", NO_TEXT)), "no UTF-8 text"),
+        (lambda t: t.upsert(rows(STORED).append_column("id", rows(STORED)["id"])), "of one name"),
+        (lambda t: t.delete(["a"]), "record keys are an Arrow array"),
+        (lambda t: t.commit(["checkpoint"]), "are a mapping, not a list"),
+        (lambda t: t.commit({"a": "\ud800"}), "no UTF-8 form"),
+    ],
+    ids=["rows", "text", "columns", "keys", "metadata", "surrogate"],
+)
+def test_what_can_not_be_meant_is_told_in_a_sentence(
+    table: HudiTable, act: Callable[[Transaction], object], said: str
+) -> None:
+    with table.writer("me") as writer, writer.transaction() as transaction:
+        with pytest.raises(TableError, match=said):
+            act(transaction)
+        transaction.upsert(rows(STORED).to_batches()[0])
+        transaction.commit()
+    assert table.snapshot().count() == len(STORED)
+
+
+@pytest.mark.parametrize("instant", ["yesterday", "2026-01-01", 20260101000000000, None])
+def test_what_is_no_instant_is_refused(table: HudiTable, instant: object) -> None:
+    asked = [lambda: table.changes(instant), lambda: table.snapshot().stream(since=instant or "")]
+    if instant is not None:
+        asked += [lambda: table.snapshot(instant), lambda: table.metadata("a", as_of=instant)]
+    for ask in asked:
+        with pytest.raises(TableError, match="is no instant"):
+            ask()

@@ -19,7 +19,7 @@ Writers = tuple[Writer, Writer]
 
 HOURLY = "hourly"
 """The comment of savepoints that are made, and deleted, without being asked for."""
-_BY = "tradelake"
+_BY, _BY_ITSELF = "tradelake", "tradelake housekeeping"
 _HOUR_US = 3_600_000_000
 _ALL_KEPT_US = 24 * _HOUR_US
 _KEPT_US = 30 * _ALL_KEPT_US
@@ -35,7 +35,7 @@ class WentBack:
     savepoints_deleted: tuple[str, ...] = ()
 
 
-def save(lake: Lake, writers: Writers, comment: str) -> str:
+def save(lake: Lake, writers: Writers, comment: str, by: str = _BY) -> str:
     """Saves the lake as it is, and returns the instant of its newest commit.
 
     One that is saved is so with the new comment. Raises TableError where nothing was committed yet.
@@ -43,10 +43,10 @@ def save(lake: Lake, writers: Writers, comment: str) -> str:
     processed, statistics = writers
     newest = lake.processed.newest()
     for savepoint in lake.processed.savepoints():
-        if savepoint.instant == newest and savepoint.comment != comment:
+        if savepoint.instant == newest and (savepoint.by, savepoint.comment) != (by, comment):
             delete(lake, writers, newest)
-    statistics.savepoint(_BY, comment)
-    return processed.savepoint(_BY, comment)
+    statistics.savepoint(by, comment)
+    return processed.savepoint(by, comment)
 
 
 def delete(lake: Lake, writers: Writers, instant: str) -> None:
@@ -118,7 +118,7 @@ def tend(lake: Lake, writers: Writers, now: int, interval: float) -> str:
     newest = lake.processed.newest()
     if newest in {None, *(s.instant for s in saved)} or not _is_due(lake, hourly, now, interval):
         return said
-    made = f"{save(lake, writers, HOURLY)} is saved"
+    made = f"{save(lake, writers, HOURLY, _BY_ITSELF)} is saved"
     return f"{made}; {said}" if said else made
 
 
@@ -145,7 +145,7 @@ def _expired(hourly: list[Savepoint], now: int) -> list[Savepoint]:
 
 
 def _is_hourly(savepoint: Savepoint) -> bool:
-    return (savepoint.by, savepoint.comment) == (_BY, HOURLY)
+    return savepoint.by == _BY_ITSELF
 
 
 def _check_side_files(lake: Lake, instant: str) -> None:

@@ -111,7 +111,10 @@ def gather(spec: TableSpec, calls: Sequence[Call]) -> Batch:
         new=new,
         bulk=_marked(called, (isinstance(c, Put) and c.bulk for c in calls)),
         overwritten=frozenset(
-            folder for _, put in puts if put.overwrites for folder in partitions(put.rows, spec)[1]
+            folder
+            for _, put in puts
+            if put.overwrites and len(put.rows)
+            for folder in partitions(put.rows, spec)[1]
         ),
         deletes=deleted,
         delete_hashes=hash64(deleted),

@@ -38,6 +38,13 @@ def conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     numbers and decimals that fit, timestamps of any zone in whole microseconds. A column without a
     type, as of only None, is null.
     """
+    if isinstance(rows, pa.RecordBatch):
+        rows = pa.Table.from_batches([rows])
+    if not isinstance(rows, pa.Table):
+        raise TableError(f"rows are a pyarrow.Table, not a {type(rows).__name__}")
+    twice = sorted({name for name in rows.column_names if rows.column_names.count(name) > 1})
+    if twice:
+        raise TableError(f"the rows have columns of one name: {twice}")
     if sorted(rows.column_names) != sorted(schema.names):
         missing = sorted(set(schema.names) - set(rows.column_names))
         unknown = sorted(set(rows.column_names) - set(schema.names))
@@ -62,6 +69,14 @@ def _conformed(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
             raise TableError(
                 f"column {field.name!r} is {field.type}; the rows have {given} with a value that "
                 f"it can't hold: {error}"
+            ) from error
+    if field.type == pa.string():
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise TableError(
+                f"column {field.name!r} holds bytes that are no UTF-8 text, which no reader would "
+                f"take: {error}"
             ) from error
     if not field.nullable and column.null_count:
         raise TableError(f"column {field.name!r} may not be null, and is in the rows")

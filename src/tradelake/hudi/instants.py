@@ -22,7 +22,9 @@ def from_instant(instant: str) -> int:
 
 def check_instant(text: str) -> None:
     """Raises TableError unless it is an instant of 17 or (older Hudi) 14 digits."""
-    if not (text.isascii() and text.isdecimal() and len(text) in (14, 17)):
+    if not (
+        isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) in (14, 17)
+    ):
         raise TableError(f"{text!r} is no instant: 17 digits, yyyyMMddHHmmssSSS")
 
 

@@ -69,6 +69,10 @@ def as_keys(keys: pa.Array) -> pa.Array:
     """Keys that a caller names, as one string array; raises TableError for null or another type."""
     if isinstance(keys, pa.ChunkedArray):
         keys = keys.combine_chunks()
+    if not isinstance(keys, pa.Array):
+        raise TableError(
+            f"record keys are an Arrow array, such as pa.array([…]), not {keys!r:.200}"
+        )
     kind = keys.type.value_type if pa.types.is_dictionary(keys.type) else keys.type
     text = kind in (pa.string(), pa.large_string(), pa.string_view())
     if not (text or is_key(kind) or pa.types.is_integer(kind) or not len(keys)):
@@ -109,7 +113,7 @@ def _as_text(values: pa.Array, what: str) -> pa.Array:
             and not _YEAR_1 <= bounds["min"] <= bounds["max"] <= _YEAR_9999
         ):
             raise TableError(f"{what} has dates outside the years 1 to 9999, which name nothing")
-    return values.cast(pa.string())
+    return values if values.type == pa.string() else values.cast(pa.string())
 
 
 def _empty_or_null(value: pa.Array) -> npt.NDArray[np.bool_]:

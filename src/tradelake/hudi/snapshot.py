@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from tradelake.errors import DamagedTable, TableError
 from tradelake.hudi.basefile import BaseFile, batches, read, rows_of
 from tradelake.hudi.commits import CommitMetadata
+from tradelake.hudi.instants import check_instant
 from tradelake.hudi.layout import DataFile, TableFolder
 from tradelake.hudi.parallel import run_all
 from tradelake.hudi.schema import COMMIT_TIME, with_meta
@@ -54,6 +55,8 @@ class Snapshot:
         since: an instant; only rows that later commits wrote.
         """
         schema = self._selected(columns)
+        if since is not None:
+            check_instant(since)
         return pa.RecordBatchReader.from_batches(schema, self._batches(schema, since))
 
     def _batches(self, schema: pa.Schema, since: str | None) -> Iterator[pa.RecordBatch]:

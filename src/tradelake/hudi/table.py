@@ -185,6 +185,8 @@ class HudiTable:
 
         as_of: only commits at or before this instant count; it may be a savepoint's.
         """
+        if as_of is not None:
+            check_instant(as_of)
         timeline = Timeline.load(self._folder)
         for instant in reversed(timeline.writes):
             if as_of is not None and instant.time > as_of:
@@ -217,7 +219,13 @@ class HudiTable:
         Takes the lease (another one who tries is told `holder`), undoes commits that died, drops
         the metadata table, and reads all keys. Raises LeaseHeld, UnsupportedTable, DamagedTable.
         Once the lease is lost every change raises LeaseLost.
+
+        small_group_rows  new rows go to file groups with fewer rows than this
+        max_group_rows    of many new rows a file group gets so many at most
+        threads           that read, merge and write file groups side by side
         """
+        if max_group_rows < 1 or small_group_rows < 0 or threads < 1:
+            raise TableError("a writer needs a row for a file group, and a thread, at least")
         with (
             self._folder.storage.lock(self._folder.meta(LEASE), holder) as lease,
             ThreadPoolExecutor(threads) as pool,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,7 @@ from tradelake.hudi.selection import CLUSTER_BYTES
 from tradelake.hudi.spec import TableSpec
 
 Metadata = Mapping[str, str]
+_NONE: Metadata = MappingProxyType({})
 _Commit = Callable[[str, Batch, Clustering | None, Callable[[], Metadata]], CommitResult]
 
 
@@ -65,8 +67,8 @@ class Transaction:
         """Replaces all that is stored in the partitions of these rows; the others stay.
 
         Of a table without partition columns all is replaced. A row of these whose key lies in
-        another partition moves from there, whatever its ordering. Comes before all other changes
-        of its transaction; several calls are one.
+        another partition moves from there, whatever its ordering. No rows replace nothing. Comes
+        before all other changes of its transaction; several calls are one.
 
         Raises TableError if it follows another change.
         """
@@ -92,7 +94,7 @@ class Transaction:
             clustering = replace(clustering, sort_by=self._column(sort_by))
         self._clustering = clustering
 
-    def commit(self, metadata: Metadata | Callable[[], Metadata]) -> CommitResult:
+    def commit(self, metadata: Metadata | Callable[[], Metadata] = _NONE) -> CommitResult:
         """Writes everything as one commit; durable and visible when it returns.
 
         `metadata` (strings) goes into the commit, to be read by `HudiTable.metadata`; a commit with
@@ -139,8 +141,14 @@ def column_to_sort_by(name: str, names: list[str]) -> str:
 
 def check_metadata(metadata: Metadata) -> Metadata:
     """The metadata, if a commit can carry them; raises TableError otherwise."""
+    if not isinstance(metadata, Mapping):
+        raise TableError(f"commit metadata are a mapping, not a {type(metadata).__name__}")
     if SCHEMA in metadata:
         raise TableError(f"the metadata key {SCHEMA!r} belongs to Hudi")
     if not all(isinstance(v, str) for v in [*metadata, *metadata.values()]):
         raise TableError("commit metadata are strings only")
+    try:
+        "".join([*metadata, *metadata.values()]).encode()
+    except UnicodeEncodeError as error:
+        raise TableError(f"commit metadata with text that has no UTF-8 form: {error}") from error
     return metadata
