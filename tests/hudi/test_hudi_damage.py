@@ -10,7 +10,7 @@ from pathlib import Path
 import fastavro
 import pyarrow as pa
 import pytest
-from hudi_lake import PATH, SPEC, Clock, applied, many
+from hudi_lake import PATH, SPEC, Clock, applied, many, rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from operations import all_at_once, cluster, commit, killed, lived, opened
@@ -227,3 +227,19 @@ def test_a_few_bytes_of_avro_are_never_a_memory_full(tmp_path: Path) -> None:
         fastavro.writer(file, {**schema, "fields": []}, [{}], codec="deflate")
     with pytest.raises(DamagedTable, match="larger than any memory"):
         avro.decode(bomb.read_bytes(), "where")
+
+
+@pytest.mark.parametrize("flipped", [b"q", b"\xf0"], ids=["another name", "no text"])
+def test_a_column_whose_name_was_damaged_is_not_taken_for_one_added_later(
+    storage: LocalStorage, table: HudiTable, flipped: bytes
+) -> None:
+    with table.writer("me") as writer, writer.transaction() as transaction:
+        transaction.upsert(rows([("a", "OKX", 1)]))
+        transaction.commit({})
+    (file,) = table.snapshot().files
+    data = storage.get(file.path)
+    name = data.index(b"\x05price") + 1
+    storage.put(file.path, data[:name] + flipped + data[name + 1 :])
+    for read in (table.snapshot().read, lambda: table.snapshot().stream().read_all()):
+        with pytest.raises(DamagedTable, match=re.escape(file.path)):
+            read()

@@ -1,5 +1,6 @@
 """Base files: the Parquet files that hold the rows."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ def decoded(data: bytes, schema: pa.Schema, key: str) -> pa.Table:
     """The same of the bytes of a base file, or of a part of it; `key` is for the error."""
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        present = set(file.schema_arrow.names)
+        present = _present(file, schema, key)
         found = file.read([n for n in schema.names if n in present], use_threads=False)
         columns = [
             found.column(field.name).cast(field.type)
@@ -72,7 +73,7 @@ def decoded(data: bytes, schema: pa.Schema, key: str) -> pa.Table:
             for field in schema
         ]
         return pa.table(columns, schema=schema)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DamagedTable(f"{key} is no Parquet file of this table: {error}") from error
 
 
@@ -84,8 +85,9 @@ def batches(storage: Storage, key: str, schema: pa.Schema) -> Iterator[pa.Record
     try:
         data = pa.BufferReader(storage.get(key))
         file = pq.ParquetFile(data, page_checksum_verification=True)
-        present = [name for name in schema.names if name in set(file.schema_arrow.names)]
-        for batch in file.iter_batches(_BATCH_ROWS, columns=present, use_threads=False):
+        present = _present(file, schema, key)
+        names = [name for name in schema.names if name in present]
+        for batch in file.iter_batches(_BATCH_ROWS, columns=names, use_threads=False):
             columns = [
                 batch.column(field.name).cast(field.type)
                 if field.name in present
@@ -93,8 +95,27 @@ def batches(storage: Storage, key: str, schema: pa.Schema) -> Iterator[pa.Record
                 for field in schema
             ]
             yield pa.record_batch(columns, schema=schema)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DamagedTable(f"{key} is no Parquet file of this table: {error}") from error
+
+
+def _present(file: pq.ParquetFile, wanted: pa.Schema, key: str) -> set[str]:
+    """The names of a file's columns; raises DamagedTable where it should have one and hasn't.
+
+    A file from before a column was added lacks it. One whose footer has another name for it, by a
+    flipped bit, would look the same, but for the schema that Hudi's writers put beside it.
+    """
+    present = set(file.schema_arrow.names)
+    missing = set(wanted.names) - present
+    if missing:
+        text = (file.metadata.metadata or {}).get(b"parquet.avro.schema", b"{}")
+        try:
+            told = {field["name"] for field in json.loads(text).get("fields", ())}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DamagedTable(f"{key} tells no schema in its footer: {error!r}") from error
+        if lost := sorted(missing & told):
+            raise DamagedTable(f"{key} lacks the columns {lost}, which its own footer tells")
+    return present
 
 
 def rows_of(storage: Storage, key: str) -> int:
