@@ -14,6 +14,7 @@ PROPERTIES = "hoodie.properties"
 PROPERTIES_BACKUP = "hoodie.properties.backup"
 LEASE = ".lease"
 PARTITION_METADATA = ".hoodie_partition_metadata"
+_TIMELINE = ".hoodie"
 _MARKERS = "MARKERS"
 DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
@@ -175,7 +176,8 @@ class TableFolder:
     def data_files(self) -> tuple[list[DataFile], set[str]]:
         """All base files on disk, and the partitions that have their metadata file.
 
-        Raises UnsupportedTable for a log file: its rows would be left out.
+        Those of another table that lies in a folder of this one are not among them. Raises
+        UnsupportedTable for a log file: its rows would be left out.
         """
         files: list[DataFile] = []
         described: set[str] = set()
@@ -197,19 +199,48 @@ class TableFolder:
                 continue
             take("", child)
             skip = len(self.path) + 1
-            for key in self.storage.list(self.key(child)):
-                partition, _, name = key[skip:].rpartition("/")
+            for relative in _own(key[skip:] for key in self.storage.list(self.key(child))):
+                partition, _, name = relative.rpartition("/")
                 take(partition, name)
         return files, described
 
     def files_in(self, partitions: Iterable[str]) -> list[DataFile]:
-        """All base files on disk in these partitions."""
+        """All base files on disk in these partitions, but for what is of another table."""
         found = []
-        for partition in sorted(partitions):
+        partitions = sorted(partitions)
+        above = {p[: end.start()] for p in partitions for end in re.finditer("/", p)}
+        inner = {f for f in above if self.storage.exists(self.key(f"{f}/{_TIMELINE}/{PROPERTIES}"))}
+        for partition in partitions:
             folder = self.key(partition) if partition else self.path
-            parsed = (parse_data_file(partition, n) for n in self.storage.children(folder))
+            names = self.storage.children(folder)
+            within = any(partition.startswith(f"{other}/") for other in inner)
+            if within or (partition and _TIMELINE in names):
+                continue
+            parsed = (parse_data_file(partition, name) for name in names)
             found += [file for file in parsed if file]
         return found
+
+    def is_table(self) -> bool:
+        """Whether a table, of any version, lies here."""
+        return any(self.storage.exists(self.meta(n)) for n in (PROPERTIES, PROPERTIES_BACKUP))
+
+    def neighbour(self) -> str | None:
+        """The path of a table in whose folder this one lies, or that lies in this one's.
+
+        Either's files would be taken for those of the other, by whatever reads and cleans them.
+        """
+        above = self.path
+        while above:
+            above = above.rpartition("/")[0]
+            properties = (join(above, f"{_TIMELINE}/{n}") for n in (PROPERTIES, PROPERTIES_BACKUP))
+            if any(map(self.storage.exists, properties)):
+                return above
+        own = self.meta("")
+        for key in self.storage.list(self.path):
+            below, found, name = key.rpartition(f"/{_TIMELINE}/")
+            if found and name in (PROPERTIES, PROPERTIES_BACKUP) and not key.startswith(own):
+                return below
+        return None
 
     def describe_partition(self, partition: str, instant: str, now: int) -> None:
         """Writes the file without which Spark sees no rows in a partition, unless it is there."""
@@ -248,6 +279,14 @@ class TableFolder:
             else:
                 markers.append((key, name))
         return list(_announced(markers))
+
+
+def _own(paths: Iterable[str]) -> list[str]:
+    """Those of these paths that don't lie in a folder with a timeline of its own."""
+    paths = list(paths)
+    inner = f"/{_TIMELINE}/"
+    others = tuple({f"{path[: path.index(inner)]}/" for path in paths if inner in path})
+    return [path for path in paths if not path.startswith(others)] if others else paths
 
 
 def _announced(markers: Iterable[tuple[str, str]]) -> Iterable[DataFile]:

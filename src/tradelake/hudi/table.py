@@ -77,10 +77,17 @@ class HudiTable:
     ) -> "HudiTable":
         """Makes an empty table in the folder `path` of the storage.
 
-        Raises TableError if there is a table or the spec can't be one.
+        Raises TableError if there is a table, also in a folder above or below, or the spec can't
+        be one.
         """
         spec.check()
         folder = _folder(storage, path)
+        if (other := folder.neighbour()) is not None:
+            raise TableError(
+                f"{storage.url(folder.path)} can't be a table's folder: the table in "
+                f"{other or 'the root of the storage'} would take files of the one for the other's; "
+                "choose a folder beside that table's"
+            )
         data = properties.to_bytes(properties.describe(spec), clock())
         try:
             storage.put(folder.meta(PROPERTIES), data, create=True)
@@ -106,8 +113,7 @@ class HudiTable:
     @staticmethod
     def exists(storage: Storage, path: str) -> bool:
         """Whether a table, of any version, lies in the folder `path`."""
-        folder = _folder(storage, path)
-        return any(storage.exists(folder.meta(n)) for n in (PROPERTIES, PROPERTIES_BACKUP))
+        return _folder(storage, path).is_table()
 
     def newest(self) -> str | None:
         """The instant of the newest commit; costs one listing, so it may be asked every second."""
