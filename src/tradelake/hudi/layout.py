@@ -224,6 +224,14 @@ class TableFolder:
         """Whether a table, of any version, lies here."""
         return any(self.storage.exists(self.meta(n)) for n in (PROPERTIES, PROPERTIES_BACKUP))
 
+    def check_there(self) -> None:
+        """Raises TableError if the table is gone: what is left would read as an empty one."""
+        if not self.is_table():
+            raise TableError(
+                f"there is no Hudi table at {self.storage.url(self.path)} any more; put back what "
+                "was deleted there, or make a new table and open that"
+            )
+
     def neighbour(self) -> str | None:
         """The path of a table in whose folder this one lies, or that lies in this one's.
 

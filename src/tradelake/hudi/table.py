@@ -85,8 +85,8 @@ class HudiTable:
         if (other := folder.neighbour()) is not None:
             raise TableError(
                 f"{storage.url(folder.path)} can't be a table's folder: the table in "
-                f"{other or 'the root of the storage'} would take files of the one for the other's; "
-                "choose a folder beside that table's"
+                f"{other or 'the root of the storage'} would take files of the one for the "
+                "other's; choose a folder beside that table's"
             )
         data = properties.to_bytes(properties.describe(spec), clock())
         try:
@@ -116,7 +116,10 @@ class HudiTable:
         return _folder(storage, path).is_table()
 
     def newest(self) -> str | None:
-        """The instant of the newest commit; costs one listing, so it may be asked every second."""
+        """The instant of the newest commit; costs one listing, so it may be asked every second.
+
+        Raises TableError, as everything that looks at the table does, if it is gone.
+        """
         writes = Timeline.load(self._folder).writes
         return writes[-1].time if writes else None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tradelake.errors import DamagedTable, ObjectMissing, UnsupportedTable
 from tradelake.hudi import avro
-from tradelake.hudi.layout import TableFolder
+from tradelake.hudi.layout import PROPERTIES, TableFolder
 
 REQUESTED = "requested"
 INFLIGHT = "inflight"
@@ -119,9 +119,12 @@ class Timeline:
 
     @classmethod
     def listed(cls, folder: TableFolder) -> "Timeline":
-        """The timeline by the names of its files alone."""
+        """The timeline by the names of its files alone; raises TableError if the table is gone."""
         reached: dict[tuple[str, str], str] = {}
-        for name in folder.storage.children(folder.meta("")[:-1]):
+        names = folder.storage.children(folder.meta("")[:-1])
+        if PROPERTIES not in names:
+            folder.check_there()
+        for name in names:
             match = _NAME.fullmatch(name)
             if not match:
                 if _LATER_NAME.match(name):

@@ -286,6 +286,7 @@ class Writer:
         self._check_usable()
         if self._busy:
             raise TableError("a transaction is open; end it before beginning another")
+        self._state.folder.check_there()
         self._busy = True
         return Transaction(self._state.next_instant(), self.spec, self._commit)
 
