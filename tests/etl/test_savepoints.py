@@ -18,9 +18,10 @@ from tradelake.errors import DamagedTable, TableError
 from tradelake.etl.hourfolder import KEPT_SECONDS
 from tradelake.etl.merging import Merging
 from tradelake.etl.savepoints import HOURLY
-from tradelake.etl.schema import QUARANTINE
+from tradelake.etl.schema import PROCESSED, QUARANTINE, table_path
 from tradelake.etl.statistics import lags
 from tradelake.etl.verify import verify
+from tradelake.hudi import avro
 from tradelake.storage import LocalStorage
 
 HOUR = 3600.0
@@ -221,6 +222,56 @@ def test_what_can_not_be_gone_back_to_changes_nothing(opened: Home) -> None:
         opened.writer.restore(instant)
     assert opened.rows() == now.rows()
     assert [s.instant for s in opened.lake.processed.savepoints()] == [instant]
+
+
+def comments(lake: Home) -> list[list[str]]:
+    tables = (lake.lake.processed, lake.lake.statistics)
+    return [[savepoint.comment for savepoint in table.savepoints()] for table in tables]
+
+
+def test_a_rollback_that_is_refused_leaves_the_hourly_savepoint(opened: Home) -> None:
+    for landed in (first(opened), second(opened)):
+        opened.take(landed)
+        opened.clock.advance(HOUR)
+    opened.writer.tend_savepoints(HOUR)
+    opened.writer.tidy(replaced_seconds=300, timeline_instants=10)
+    with pytest.raises(TableError, match="files that it replaced were cleaned"):
+        opened.writer.rollback()
+    assert comments(opened) == [[HOURLY], [HOURLY]]
+
+
+def test_a_restore_that_is_refused_leaves_the_later_savepoints(opened: Home) -> None:
+    instant, _, now, _ = live(opened)
+    later = opened.writer.savepoint("later")
+    opened.take(opened.land([b"poison again"]))
+    hoodie = f"{table_path(PROCESSED)}/.hoodie"
+    made = f"{hoodie}/{instant}.savepoint"  # as Spark's, which don't carry their commit
+    content = avro.decode(opened.storage.get(made), made)
+    opened.storage.put(made, avro.encode("HoodieSavepointMetadata", content))
+    for state in ("commit.requested", "inflight", "commit"):
+        opened.storage.delete(f"{hoodie}/{instant}.{state}")
+    opened.reopen()
+    with pytest.raises(TableError, match=f"{instant} can't be gone back to"):
+        opened.writer.restore(instant)
+    assert [s.instant for s in opened.lake.processed.savepoints()] == [instant, later]
+    assert opened.rows() == now.rows()
+
+
+def test_a_commit_from_which_no_state_is_told_is_not_gone_back_to(opened: Home) -> None:
+    opened.close()
+    with opened.lake.processed.writer("another") as writer, writer.transaction() as transaction:
+        other = transaction.commit({}).instant
+    opened.reopen()
+    opened.take(first(opened))
+    rows = opened.rows()
+    with pytest.raises(TableError, match=f"{other} can't be gone back to.*checkpoint and totals"):
+        opened.writer.restore(other)
+    with pytest.raises(TableError, match=f"{other} can't be gone back to.*checkpoint and totals"):
+        opened.writer.rollback()
+    assert opened.rows() == rows
+    opened.take(second(opened))
+    opened.writer.rollback()
+    assert opened.rows() == rows
 
 
 def test_a_savepoint_is_read_as_of_its_instant_however_old_it_is(opened: Home) -> None:

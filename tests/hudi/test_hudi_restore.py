@@ -273,6 +273,32 @@ def test_dying_at_any_step_the_table_is_as_before_or_as_then(
 
 
 @pytest.mark.parametrize("make", [recent, saved])
+def test_dying_at_any_step_later_savepoints_are_lost_only_with_their_commits(
+    storage: LocalStorage, clock: Clock, make: Make
+) -> None:
+    target, after = make(storage, clock)
+    with HudiTable.open(storage, PATH, clock).writer("first") as writer:
+        later = writer.savepoint("test")
+    made = copy(storage)
+    for step in range(1, STEPS):
+        put_back(storage, made)
+        failing = Failing(storage, None)
+        with dying(), HudiTable.open(failing, PATH, clock).writer("mortal") as writer:
+            failing.step = failing.steps + step
+            writer.restore(target, drop_savepoints=True)
+        table = HudiTable.open(storage, PATH, clock)
+        if table.newest() != target:
+            assert later in [savepoint.instant for savepoint in table.savepoints()]
+        begun = any(entry.action == "restore" for entry in table.history())
+        with table.writer("heir"):
+            assert (later in [s.instant for s in table.savepoints()]) is not begun
+            judge(storage, BEFORE if begun else after)
+        if not failing.failed:
+            return
+    pytest.fail("a restore has more steps than the test expects")
+
+
+@pytest.mark.parametrize("make", [recent, saved])
 def test_a_restore_that_fails_once_leaves_a_writer_that_goes_on(
     storage: LocalStorage, clock: Clock, make: Make
 ) -> None:

@@ -111,6 +111,31 @@ def test_a_commit_that_left_nothing_of_its_beginning_can_be_undone(
     judge(storage, BEFORE)
 
 
+def test_dying_at_any_step_a_savepoint_is_lost_only_with_its_commit(
+    storage: LocalStorage, clock: Clock
+) -> None:
+    for step in count(1):
+        HudiTable.create(storage, f"{PATH}-{step}", SPEC, clock)
+        failing = Failing(storage, None)
+        table = HudiTable.open(failing, f"{PATH}-{step}", clock)
+        with dying(), table.writer("mortal") as writer:
+            with writer.transaction() as transaction:
+                transaction.upsert(rows(FIRST))
+                transaction.commit({"checkpoint": "1"})
+            clock.pass_minutes(1)
+            change(writer)
+            saved = writer.savepoint("test")
+            failing.step = failing.steps + step
+            writer.rollback(drop_savepoint=True)
+        left = HudiTable.open(storage, f"{PATH}-{step}", clock)
+        with left.writer("heir"):
+            undone = left.metadata("checkpoint") == "1"
+            assert [s.instant for s in left.savepoints()] == ([] if undone else [saved])
+        if not failing.failed:
+            assert undone
+            return
+
+
 def test_what_can_not_be_undone_is_refused(storage: LocalStorage, clock: Clock) -> None:
     table = make(storage, clock)
     with table.writer("test", small_group_rows=0) as writer:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tradelake.clock import of_instant, to_datetime
 from tradelake.errors import DamagedTable, TableError
 from tradelake.etl.lake import Lake
-from tradelake.etl.state import SOURCE_INSTANT_KEY
+from tradelake.etl.state import METADATA_KEY, SOURCE_INSTANT_KEY
 from tradelake.hudi import Savepoint, Writer
 
 Writers = tuple[Writer, Writer]
@@ -68,37 +68,40 @@ def drop_lone(lake: Lake, writers: Writers) -> None:
 def restore(lake: Lake, writers: Writers, instant: str) -> WentBack:
     """Takes processed_crypto_txn back to a commit or savepoint; the statistics are to follow.
 
-    Savepoints made since go. Raises TableError where that commit can't be gone back to; nothing is
-    changed then.
+    Savepoints made since go. Raises TableError where that commit can't be gone back to, or tells no
+    state of the lake; nothing is changed then.
     """
     then = lake.processed.snapshot(instant).instant
     if then != instant:
         raise TableError(f"there is no commit {instant}; the newest one before it is {then}")
+    saved = {savepoint.instant: savepoint for savepoint in lake.processed.savepoints()}
+    _check_state(lake, instant, saved.get(instant))
     _check_side_files(lake, instant)
     processed, _ = writers
     commits = [e.instant for e in lake.processed.history() if e.is_write and e.instant > instant]
-    later = [s.instant for s in lake.processed.savepoints() if s.instant > instant]
-    for savepoint in later:
-        processed.delete_savepoint(savepoint)
+    processed.restore(instant, drop_savepoints=True)
+    later = [savepoint for savepoint in saved if savepoint > instant]
     drop_lone(lake, writers)
-    processed.restore(instant)
     return WentBack(instant, tuple(commits), tuple(later))
 
 
 def rollback(lake: Lake, writers: Writers) -> WentBack:
     """Undoes the newest commit of processed_crypto_txn; the statistics are to follow.
 
-    Raises TableError where it can't be undone: see `Writer.rollback`.
+    An hourly savepoint of it goes. Raises TableError where it can't be undone (see
+    `Writer.rollback`), or the one before tells no state of the lake; nothing is changed then.
     """
     processed, _ = writers
-    newest = lake.processed.newest()
+    commits = [entry.instant for entry in lake.processed.history() if entry.is_write]
+    if len(commits) > 1:
+        _check_state(lake, commits[-2])
     hourly = [
-        s.instant for s in lake.processed.savepoints() if s.instant == newest and _is_hourly(s)
+        savepoint.instant
+        for savepoint in lake.processed.savepoints()
+        if savepoint.instant in commits[-1:] and _is_hourly(savepoint)
     ]
-    for savepoint in hourly:
-        processed.delete_savepoint(savepoint)
+    undone = processed.rollback(drop_savepoint=bool(hourly))
     drop_lone(lake, writers)
-    undone = processed.rollback()
     return WentBack(lake.processed.newest(), (undone,), tuple(hourly))
 
 
@@ -146,6 +149,22 @@ def _expired(hourly: list[Savepoint], now: int) -> list[Savepoint]:
 
 def _is_hourly(savepoint: Savepoint) -> bool:
     return savepoint.by == _BY_ITSELF
+
+
+def _check_state(lake: Lake, instant: str, saved: Savepoint | None = None) -> None:
+    """Raises TableError if the lake would have no state at that commit.
+
+    saved: its savepoint, which tells the state if the commit has left the timeline.
+    """
+    writes = [entry.instant for entry in lake.processed.history() if entry.is_write]
+    told = list(lake.processed.metadata_kept(METADATA_KEY))
+    if saved is not None and instant not in writes and METADATA_KEY in saved.metadata:
+        return
+    if not any(at <= instant for at in told):
+        raise TableError(
+            f"the commit {instant} can't be gone back to: neither it nor one kept before it tells "
+            "the lake's checkpoint and totals; go back to a later commit"
+        )
 
 
 def _check_side_files(lake: Lake, instant: str) -> None:

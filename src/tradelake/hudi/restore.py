@@ -5,9 +5,10 @@ the next writer finishes:
 
 1. `.restore.requested`, the plan: from here on this package's readers see the table as restored.
 2. Where archiving took the target off the timeline, its savepoint puts it back.
-3. The later commits lose their completed files, newest first: other readers follow.
-4. Their base files go, then what is left of them on the timeline.
-5. `.restore`. Rollbacks made since the target leave the timeline, as Hudi has it.
+3. Savepoints of later commits go, for their files are about to.
+4. The later commits lose their completed files, newest first: other readers follow.
+5. Their base files go, then what is left of them on the timeline.
+6. `.restore`. Rollbacks made since the target leave the timeline, as Hudi has it.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from tradelake.hudi import avro
 from tradelake.hudi.commits import CommitMetadata
 from tradelake.hudi.layout import DataFile, TableFolder
 from tradelake.hudi.rollback import rollback_result
-from tradelake.hudi.savepoints import Saved, SavepointLog
+from tradelake.hudi.savepoints import Saved, SavepointLog, drop
 from tradelake.hudi.snapshot import check_covered, current_files
 from tradelake.hudi.timeline import (
     COMMIT,
@@ -49,12 +50,20 @@ def restore(
     target: str,
     at: str,
     clock: Clock,
+    drop_savepoints: bool,
 ) -> None:
     """Goes back to the commit `target`; `at` is the restore's own instant.
 
-    Call it under the lease only. Raises TableError if the target can't be gone back to.
+    Call it under the lease only. Raises TableError if the target can't be gone back to, or later
+    commits are saved and their savepoints are not to be dropped.
     """
     _check(folder, timeline, commits, saved, target)
+    later = sorted(time for time in timeline.savepoints if time > target)
+    if later and not drop_savepoints:
+        raise TableError(
+            f"{folder.path} can't go back to {target}: later commits are saved; delete their "
+            f"savepoints {later} first"
+        )
     undone = [write for write in reversed(timeline.writes) if write.time > target]
     if not undone and target in commits:
         return
@@ -99,15 +108,12 @@ def _check(
     saved: Mapping[str, Saved],
     target: str,
 ) -> None:
-    """Raises TableError unless that commit is wholly there, and none after it is saved."""
+    """Raises TableError unless that commit is wholly there."""
     where = f"{folder.path} can't go back to {target}"
     held = saved.get(target)
     if target not in commits and (held is None or held.commit is None):
         kept = sorted({*commits, *(time for time, found in saved.items() if found.commit)})
         raise TableError(f"{where}: no commit of that instant is kept; there are {kept}")
-    later = sorted(time for time in timeline.savepoints if time > target)
-    if later:
-        raise TableError(f"{where}: later commits are saved; delete their savepoints {later} first")
     files, _ = folder.data_files()
     if held is not None:
         held.check_there(folder, files)
@@ -130,6 +136,9 @@ class _Restore:
         files, _ = self._folder.data_files()
         victims = [file for file in files if self._plan.target < file.instant < self._at]
         self._put_target_back([file for file in files if file.instant <= self._plan.target])
+        for saved in Timeline.listed(self._folder).savepoints:
+            if self._plan.target < saved < self._at:
+                drop(self._folder, saved)
         for write in self._plan.undone:
             self._hide(write, [file for file in victims if file.instant == write.time])
         for file in victims:

@@ -1,8 +1,8 @@
 """Rolling back: undoing commits that died before they completed.
 
 Order of one rollback, so that dying anywhere leaves a pending commit or a pending rollback, which
-the next writer finishes: plan, data files, `.rollback`, the dead commit's inflight file, its
-markers, last its requested file.
+the next writer finishes: plan, the savepoint if it has one, data files, `.rollback`, the dead
+commit's inflight file, its markers, last its requested file.
 """
 
 from collections import defaultdict
@@ -12,7 +12,7 @@ from typing import Any
 
 from tradelake.clock import Clock
 from tradelake.errors import ObjectExists, ObjectMissing, TableError, UnsupportedTable
-from tradelake.hudi import avro
+from tradelake.hudi import avro, savepoints
 from tradelake.hudi.commits import CommitMetadata
 from tradelake.hudi.layout import DataFile, TableFolder
 from tradelake.hudi.timeline import (
@@ -59,17 +59,23 @@ def roll_back_newest(
     commit: CommitMetadata,
     next_instant: Callable[[], str],
     clock: Clock,
+    drop_savepoint: bool,
 ) -> None:
     """Undoes the newest completed write, which is this commit.
 
     The write becomes a pending one by the loss of its completed file: from that moment readers see
     the table as it was before, and a death leaves what `roll_back_pending` finishes. Call it under
     the lease only. Raises TableError if what the write replaced is not all there any more, or if
-    the write is saved.
+    the write is saved and its savepoint is not to be dropped with it.
     """
     newest = timeline.writes[-1]
     files, _ = folder.data_files()
     _check_undoable(folder, timeline, commit, files)
+    if newest.time in timeline.savepoints and not drop_savepoint:
+        raise TableError(
+            f"the commit {newest.time} of {folder.path} can't be undone: it is saved; delete its "
+            "savepoint first"
+        )
     requested = folder.meta(state_name(newest.time, newest.action, REQUESTED))
     if not folder.storage.exists(requested):  # another writer's; without it nothing would be left
         folder.storage.put(requested, b"")
@@ -94,6 +100,7 @@ class _Rollback:
         with suppress(ObjectExists):  # it is the pending rollback that we finish
             storage.put(self._name(REQUESTED), self._plan(victims), create=True)
         storage.put(self._name(INFLIGHT), b"")
+        savepoints.drop(self._folder, self._dead.time)
         for file in victims:
             self._folder.delete(self._folder.key(file.relative))
         millis = max(0, self._clock() - self._started) // 1000
@@ -174,8 +181,6 @@ def _check_undoable(
 ) -> None:
     newest = timeline.writes[-1].time
     where = f"the commit {newest} of {folder.path} can't be undone"
-    if newest in timeline.savepoints:
-        raise TableError(f"{where}: it is saved; delete its savepoint first")
     older = [file for file in files if file.instant < newest]
     if len(timeline.writes) == 1 and older:
         raise TableError(f"{where}: those before it have left the timeline")

@@ -129,6 +129,11 @@ def delete(folder: TableFolder, timeline: Timeline, instant: str) -> None:
     there = [savepoint.time for savepoint in timeline.completed(SAVEPOINT)]
     if instant not in there:
         raise TableError(f"{folder.path} has no savepoint {instant}; there are {there}")
+    drop(folder, instant)
+
+
+def drop(folder: TableFolder, instant: str) -> None:
+    """Deletes a savepoint, if there is one."""
     for state in (COMPLETED, INFLIGHT):
         folder.delete(folder.meta(state_name(instant, SAVEPOINT, state)))
 

@@ -199,14 +199,16 @@ class Writer:
         return gone
 
     @alone
-    def rollback(self) -> str:
+    def rollback(self, drop_savepoint: bool = False) -> str:
         """Undoes the newest commit, whoever made it, and returns its instant.
 
         The table, its metadata included, is again what the commit before left. The commit's files
         go at once: a query that reads them fails.
 
-        Raises TableError if there is no commit, if it is saved, if those before it have left the
-        timeline, or if files that it replaced were cleaned.
+        drop_savepoint  a savepoint of the commit goes with it; it is kept where this is refused
+
+        Raises TableError if there is no commit, if it is saved without that, if those before it
+        have left the timeline, or if files that it replaced were cleaned.
         """
         timeline = self._timeline()
         newest = timeline.writes[-1] if timeline.writes else None
@@ -216,14 +218,14 @@ class Writer:
         state = self._state
         self._safely(
             lambda: roll_back_newest(
-                state.folder, timeline, commit, state.next_instant, state.clock
+                state.folder, timeline, commit, state.next_instant, state.clock, drop_savepoint
             )
         )
         self._refresh()
         return newest.time
 
     @alone
-    def restore(self, instant: str) -> None:
+    def restore(self, instant: str, drop_savepoints: bool = False) -> None:
         """Goes back to that commit: the table, its metadata included, is as the commit left it.
 
         All that came after is undone for good, clusterings too. The instant is one of a commit on
@@ -234,15 +236,25 @@ class Writer:
         it as one of the commits between left it, and where the commit was archived, with files of
         those between missing. A restore that dies is finished by the next writer.
 
+        drop_savepoints  savepoints of later commits go with them; they are kept where this is
+                         refused, or dies before the restore is on the timeline
+
         Raises TableError if that commit is not kept, if files of it were cleaned, or if a later
-        commit is saved: delete that savepoint first.
+        commit is saved without that.
         """
         timeline = self._timeline()
         state = self._state
         commits, saved = state.log.of(timeline), state.savepoints.of(timeline)
         self._safely(
             lambda: restore(
-                state.folder, timeline, commits, saved, instant, state.next_instant(), state.clock
+                state.folder,
+                timeline,
+                commits,
+                saved,
+                instant,
+                state.next_instant(),
+                state.clock,
+                drop_savepoints,
             )
         )
         self._refresh()
