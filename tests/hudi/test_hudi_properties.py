@@ -42,8 +42,9 @@ def test_the_checksum_is_the_one_hudi_computes() -> None:
 
 
 def told(storage: LocalStorage, **changes: str | None) -> None:
-    """Changes what a table says of itself; None takes a property away."""
+    """Changes what a table says of itself, as another writer; None takes a property away."""
     found = properties.parse(storage.get(KEY))
+    found.pop(properties.CHECKSUM, None)
     for name, value in changes.items():
         found.pop(name, None)
         if value is not None:
@@ -96,6 +97,7 @@ UNWRITABLE = [
         "org.apache.spark.sql.hudi.command.UuidKeyGenerator",
         "keygenerator",
     ),
+    ("hoodie.table.checksum", None, "lacks hoodie.table.checksum, .* may be cut"),
     ("hoodie.table.recordkey.fields", None, "no record key"),
     ("hoodie.table.precombine.field", "nobody", "'nobody' is no column"),
     (
@@ -186,11 +188,83 @@ def test_what_nobody_here_knows_is_kept(table: HudiTable, storage: LocalStorage)
     assert not any("metadata" in name for name in found)
 
 
+WHOLE = TableSpec(
+    "d",
+    "t",
+    pa.schema([("id", pa.int64()), ("room", pa.string()), ("seq", pa.int64())]),
+    ("id",),
+    ("room",),
+    "seq",
+    hive_style=True,
+    url_encoded=True,
+)
+
+
+def test_properties_cut_anywhere_are_refused_or_tell_the_whole_table(storage: LocalStorage) -> None:
+    table = HudiTable.create(storage, PATH, WHOLE)
+    with table.writer("test") as writer, writer.transaction() as transaction:
+        transaction.upsert(pa.table({"id": [1], "room": ["x/y"], "seq": [5]}))
+        transaction.commit({})
+    data = storage.get(KEY)
+    opened = 0
+    for length in range(len(data)):
+        storage.put(KEY, data[:length])
+        try:
+            assert HudiTable.open(storage, PATH).spec == WHOLE
+        except TableError:
+            continue
+        opened += 1
+    assert 0 < opened < len("\nhoodie.table.checksum=0123456789\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hoodie.table.recordkey.fields",
+        "hoodie.table.partition.fields",
+        "hoodie.table.precombine.field",
+        "hoodie.datasource.write.hive_style_partitioning",
+        "hoodie.datasource.write.partitionpath.urlencode",
+        "hoodie.table.timeline.timezone",
+        "hoodie.table.create.schema",
+    ],
+)
+def test_a_property_lost_from_a_table_of_ours_is_told_with_the_file_and_what_to_do(
+    storage: LocalStorage, name: str
+) -> None:
+    table = HudiTable.create(storage, PATH, WHOLE)
+    found = properties.parse(storage.get(KEY))
+    del found[name]
+    storage.put(KEY, properties.to_bytes(found, 0))
+    for use in (lambda: HudiTable.open(storage, PATH), lambda: table.writer("x").__enter__()):
+        with pytest.raises(DamagedTable, match="delete that line if the change") as caught:
+            use()
+        assert f"{KEY} has {properties.CHECKSUM}=" in str(caught.value)
+
+
+def test_our_checksum_stands_first_and_outlives_a_rewrite(
+    table: HudiTable, storage: LocalStorage
+) -> None:
+    checksum = storage.get(KEY).split(b"\n")[1]
+    assert checksum.startswith(b"tradelake.table.checksum=")
+    found = properties.parse(storage.get(KEY)) | {"hoodie.table.metadata.partitions": "files"}
+    lines = properties.to_bytes(found, 0).splitlines(keepends=True)
+    storage.put(KEY, b"".join(sorted(lines)))  # as a writer that knows nothing of it
+    with table.writer("test"):
+        pass
+    assert b"metadata.partitions" not in storage.get(KEY)
+    assert storage.get(KEY).split(b"\n")[1] == checksum
+    assert HudiTable.open(storage, PATH).spec == table.spec
+
+
 @pytest.mark.usefixtures("table")
 def test_damage_is_named(storage: LocalStorage) -> None:
+    told(storage)
     whole = storage.get(KEY)
     wrong = {
-        "checksum": whole.replace(b"hoodie.table.name=trades", b"hoodie.table.name=other"),
+        "hoodie.table.checksum": whole.replace(
+            b"hoodie.table.name=trades", b"hoodie.table.name=other"
+        ),
         "properties": b"\xff\xfe",
         "hoodie.properties: Expecting": whole.replace(b'"long"', b'"long'),
     }

@@ -16,6 +16,7 @@ KEY_GENERATOR = "hoodie.table.keygenerator.class"
 KEY_GENERATORS = "org.apache.hudi.keygen."
 PAYLOAD = "hoodie.compaction.payload.class"
 PAYLOADS = "org.apache.hudi.common.model."
+_CHECKSUM = "hoodie.table.checksum"
 _KEY_GENERATOR_TYPE = "hoodie.table.keygenerator.type"
 _MERGE_STRATEGIES = ("hoodie.compaction.record.merger.strategy", "hoodie.record.merge.strategy.id")
 
@@ -119,14 +120,20 @@ def check_readable(properties: Mapping[str, str], where: str) -> None:
             raise UnsupportedTable(f"{where} has {handled.name}={value}: {handled.problem}")
     if not properties.get("hoodie.table.name"):
         raise UnsupportedTable(f"{where} lacks hoodie.table.name")
-    found = properties.get("hoodie.table.checksum")
+    found = properties.get(_CHECKSUM)
     expected = checksum(properties.get("hoodie.database.name", ""), properties["hoodie.table.name"])
     if found is not None and found != str(expected):
-        raise DamagedTable(f"{where} has hoodie.table.checksum={found}, expected {expected}")
+        raise DamagedTable(f"{where} has {_CHECKSUM}={found}, expected {expected}")
 
 
 def check_writable(properties: Mapping[str, str], spec: TableSpec, where: str) -> None:
     """Raises TableError where keys, folders or rows are formed in a way we do not write."""
+    if _CHECKSUM not in properties:
+        raise DamagedTable(
+            f"{where}/.hoodie/hoodie.properties lacks {_CHECKSUM}, which every writer of Hudi puts "
+            "there, so it may be cut; the table can only be read until it is put back from a copy, "
+            "or written once by Hudi"
+        )
     spec.check_writable()
     generator = _generator(properties)
     if generator is not None and generator not in _generators(spec):

@@ -3,12 +3,15 @@
 What of it is refused stands in `features`.
 """
 
+import json
 import re
+import zlib
 from collections.abc import Mapping
 
 import pyarrow as pa
 
 from tradelake.clock import iso
+from tradelake.errors import DamagedTable
 from tradelake.hudi.features import (
     KEY_GENERATOR,
     KEY_GENERATORS,
@@ -32,6 +35,19 @@ _ORDERING_FIELD = "hoodie.table.precombine.field"
 _URL_ENCODED = "hoodie.datasource.write.partitionpath.urlencode"
 _HIVE_STYLE = "hoodie.datasource.write.hive_style_partitioning"
 _TIME_ZONE = "hoodie.table.timeline.timezone"
+# Ours, beside hoodie.table.checksum, which covers the two names alone and stands last.
+CHECKSUM = "tradelake.table.checksum"
+_COVERED = (
+    "hoodie.database.name",
+    "hoodie.table.name",
+    _RECORD_KEY_FIELDS,
+    _PARTITION_FIELDS,
+    _ORDERING_FIELD,
+    _HIVE_STYLE,
+    _URL_ENCODED,
+    _TIME_ZONE,
+    CREATE_SCHEMA,
+)
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 _NAMED = {value: key for key, value in _ESCAPES.items()}
 
@@ -42,7 +58,7 @@ def describe(spec: TableSpec) -> dict[str, str]:
     # So that Hudi's writers, too, keep the row with the greater ordering value; their default is
     # the later row.
     payload = "DefaultHoodieRecordPayload" if spec.ordering else "OverwriteWithLatestAvroPayload"
-    return {
+    told = {
         "hoodie.table.name": spec.name,
         "hoodie.database.name": spec.database,
         "hoodie.table.type": "COPY_ON_WRITE",
@@ -65,6 +81,23 @@ def describe(spec: TableSpec) -> dict[str, str]:
         CREATE_SCHEMA: to_avro(spec.schema, spec.name),
         "hoodie.table.checksum": str(checksum(spec.database, spec.name)),
     }
+    return {CHECKSUM: _checksum(told), **told}
+
+
+def check_whole(properties: Mapping[str, str], where: str) -> None:
+    """Raises DamagedTable if they have our checksum and it is of others.
+
+    Not for a table of another version, whose upgrade may have changed what is covered.
+    """
+    found = properties.get(CHECKSUM)
+    if found is None or properties.get(VERSION, "6") != "6":
+        return
+    expected = _checksum(properties)
+    if found != expected:
+        raise DamagedTable(
+            f"{where} has {CHECKSUM}={found}, expected {expected}: a part of it is lost or "
+            "altered; put it back from a copy, or delete that line if the change was meant"
+        )
 
 
 def to_spec(properties: Mapping[str, str], schema: pa.Schema) -> TableSpec:
@@ -103,10 +136,19 @@ def parse(data: bytes) -> dict[str, str]:
 
 
 def to_bytes(properties: Mapping[str, str], saved_at: int) -> bytes:
-    """Writes Java properties; `saved_at` in microseconds goes into the head comment."""
+    """Writes Java properties; `saved_at` in microseconds goes into the head comment.
+
+    Our checksum stands first, so that a file that was cut still has it.
+    """
     lines = [f"#Properties saved on {iso(saved_at)}"]
-    lines += [f"{_escape(key, r' ')}={_escape(value, r'^ ')}" for key, value in properties.items()]
+    ordered = sorted(properties.items(), key=lambda item: item[0] != CHECKSUM)
+    lines += [f"{_escape(key, r' ')}={_escape(value, r'^ ')}" for key, value in ordered]
     return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def _checksum(properties: Mapping[str, str]) -> str:
+    values = [properties.get(name, "") for name in _COVERED]
+    return f"{zlib.crc32(json.dumps(values).encode()):08x}"
 
 
 def _fields(text: str) -> tuple[str, ...]:

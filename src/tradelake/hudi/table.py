@@ -282,6 +282,7 @@ def _properties(folder: TableFolder) -> dict[str, str]:
             continue
         except ValueError as error:
             raise DamagedTable(f"{key} holds no properties: {error}") from error
+        properties.check_whole(found, key)
         features.check_readable(found, folder.path)
         return found
     raise TableError(f"there is no Hudi table at {folder.storage.url(folder.path)}")
