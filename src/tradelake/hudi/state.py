@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tradelake.clock import Clock
-from tradelake.errors import StorageError
+from tradelake.errors import DamagedTable, StorageError
 from tradelake.hudi import archiving, properties, restore
 from tradelake.hudi.basefile import BaseFile, BaseFileFormat, read
 from tradelake.hudi.cleaning import Completions, finish_pending
@@ -106,8 +106,12 @@ class TableState:
         self.hot = HotFiles()
 
     def recover(self) -> None:
-        """Rolls back dead commits, finishes what else died, but for savepoints: those it drops."""
+        """Rolls back dead commits, finishes what else died, but for savepoints: those it drops.
+
+        Raises DamagedTable for one that was complete: its rows would go with its files.
+        """
         timeline = Timeline.load(self.folder)
+        self._check_dead(timeline)
         # An instant that was told to a caller whose commit failed is not given to another one.
         self._last = max((i for i in (self._last, timeline.last) if i), default=None)
         restore.finish_pending(self.folder, self.clock)
@@ -116,6 +120,20 @@ class TableState:
         roll_back_pending(self.folder, self.next_instant, self.clock)
         held = saved_names(self.savepoints.of(Timeline.load(self.folder)))
         finish_pending(self.folder, self.log, held, self.clock)
+
+    def _check_dead(self, timeline: Timeline) -> None:
+        """A pending write is dead unless a later one built on it: then its file was deleted."""
+        pending = {write.time: write for write in timeline.pending(*WRITES)}
+        if not pending or not timeline.goes_on_after(min(pending)):
+            return
+        for instant, commit in self.log.of(timeline).items():
+            for stat in commit.stats:
+                if lost := pending.get(stat.previous or ""):
+                    key = self.folder.meta(state_name(lost.time, lost.action, COMPLETED))
+                    raise DamagedTable(
+                        f"{key} is gone: commit {instant} replaced a file of it, so it was "
+                        "complete; put it back from a copy, or make the table anew"
+                    )
 
     def timeline(self) -> Timeline:
         """The timeline; raises StorageError for a listing that lacks what this writer committed."""
