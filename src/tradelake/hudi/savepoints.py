@@ -82,9 +82,9 @@ class Saved:
         gone = sorted(file.relative for file in {*self.files} - {*on_disk})
         if gone:
             raise DamagedTable(
-                f"{folder.storage.url(folder.key(gone[0]))} is gone, and the savepoint "
-                f"{self.savepoint.instant} of {folder.path} names it; put it back from a copy, or "
-                "delete the savepoint"
+                f"{folder.storage.url(folder.key(gone[0]))} is gone, and "
+                f"{folder.meta(state_name(self.savepoint.instant, SAVEPOINT, COMPLETED))} names "
+                "it; put it back from a copy, or delete the savepoint"
             )
 
 
