@@ -9,12 +9,10 @@ from spark_judge import VERSIONS, SparkJudge, jar
 from tradelake.hudi import keycopy
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _keys_are_saved() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def _keys_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small tables, too, have the copy of their keys, which Spark must not mind."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keycopy, "WORTH_SAVING", 1)
-        yield
+    monkeypatch.setattr(keycopy, "WORTH_SAVING", 1)
 
 
 @pytest.fixture(scope="session", params=VERSIONS)
